@@ -1,0 +1,1 @@
+"""The test suite: folders mirror the packages; scenarios/ holds stories of the whole system."""

@@ -1,0 +1,173 @@
+"""Servers under measurement: started on cores of their own with private temporary data, watched from outside, ended by their pid.
+
+Both the prototype and the service are ordinary processes whose CPU time and memory the operating system counts, children
+included; nothing inside them is instrumented. Called by every benchmark.
+"""
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench.machine import pinned
+from bench.wire import Address
+
+START_DEADLINE = 60.0
+"""Seconds within which a server says that it is ready."""
+
+STOP_DEADLINE = 30.0
+"""Seconds within which it ends after SIGTERM."""
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+WIDE_OPEN = {
+    "PUSH_SERVICE_POLICY__BEGINS_PER_PERSON": "1000000/1m",
+    "PUSH_SERVICE_POLICY__BEGINS_PER_ADDRESS": "1000000/1m",
+    "PUSH_SERVICE_POLICY__PROMPTS_UNANSWERED": "1000000/1m",
+}
+"""Limits by person and address, moved out of the way: a benchmark's few hundred people sign in all day."""
+
+
+class StartError(Exception):
+    """A server, or a command that prepares it, did not do its job; the text ends with what it said."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory of a server and its children, in bytes."""
+
+    rss: int
+    pss: int
+    """As `rss`, with shared pages divided among those who share them."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    address: Address
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """CPU time that the server and its children have used so far."""
+        return sum(times.user + times.system for times in (process.cpu_times() for process in self._family()))
+
+    def memory(self) -> Memory:
+        """What the server and its children occupy now."""
+        infos = [process.memory_full_info() for process in self._family()]
+        return Memory(sum(info.rss for info in infos), sum(info.pss for info in infos))
+
+    def rss(self) -> int:
+        """As `memory().rss`, without walking every page: cheap enough for once a second."""
+        return sum(process.memory_info().rss for process in self._family())
+
+    def _family(self) -> Sequence[psutil.Process]:
+        server = psutil.Process(self.pid)
+        return [server, *server.children(recursive=True)]
+
+
+@contextmanager
+def prototype(cores: frozenset[int]) -> Iterator[Server]:
+    """A prototype with an empty database, on these cores."""
+    with data_directory() as directory:
+        address = free_address()
+        command = [sys.executable, "-m", "bench.prototype", str(address.port), str(directory / "prototype.sqlite")]
+        with _running(command, {}, address, cores, directory / "prototype.log") as server:
+            yield server
+
+
+@contextmanager
+def service(data: Path, cores: frozenset[int], settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """The service over this data directory, on these cores, with its limits wide open and these settings besides."""
+    address = free_address()
+    environment = {
+        **service_environment(data),
+        **WIDE_OPEN,
+        "PUSH_SERVICE_LISTEN": f"{address.host}:{address.port}",
+        "PUSH_SERVICE_PUBLIC_URL": address.url,
+        **(settings or {}),
+    }
+    command = [sys.executable, "-m", "push_service", "serve"]
+    with _running(command, environment, address, cores, data.parent / "service.log") as server:
+        yield server
+
+
+def service_environment(data: Path) -> dict[str, str]:
+    """The settings that every command on this data directory needs."""
+    return {"PUSH_SERVICE_DATA_DIR": str(data)}
+
+
+def run_command(data: Path, *arguments: str) -> str:
+    """Run one `push-service` command on this data directory; its standard output. Raises `StartError` if it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "push_service", *arguments],
+        env={**os.environ, **service_environment(data)},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StartError(f"push-service {' '.join(arguments)} ended with {done.returncode}: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+@contextmanager
+def data_directory() -> Iterator[Path]:
+    """A private temporary directory, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="push-service-bench-") as directory:
+        yield Path(directory)
+
+
+def free_address() -> Address:
+    """A loopback address on which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return Address("127.0.0.1", probe.getsockname()[1])
+
+
+@contextmanager
+def _running(
+    command: Sequence[str], settings: Mapping[str, str], address: Address, cores: frozenset[int], log: Path
+) -> Iterator[Server]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PUSH_SERVICE_")}
+    with log.open("w") as complaints, pinned(cores):  # a child inherits the cores of the thread that starts it
+        process = subprocess.Popen(
+            command, env={**environment, **settings}, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=complaints
+        )
+    try:
+        _wait_until_ready(process, log)
+        yield Server(address, process.pid)
+    finally:
+        _stop(process)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
+    """A server prints one line when it is ready."""
+    if process.stdout is None:
+        raise ValueError("the server's standard output has to be a pipe")
+    deadline = time.monotonic() + START_DEADLINE
+    readable, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+    if not readable or not process.stdout.readline():
+        raise StartError(f"{' '.join(process.args if isinstance(process.args, list) else [])} did not start: {log.read_text()[-2000:]}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_DEADLINE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()

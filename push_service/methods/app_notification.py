@@ -1,0 +1,44 @@
+"""The app shows the sign-in; the person types the number that the browser shows, and presses Verify.
+
+Typing the number carries a secret from the browser to the phone (NIST SP 800-63B-4, 3.1.3.1), so that pressing a button on a
+prompt one didn't cause is not enough. Where the operator's policy says so, a tap is.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+
+from push_service.model.challenge import Challenge, MethodKind
+from push_service.model.method import AnswerDecision, Draft, Question, SignedAnswer, Verdict
+from push_service.model.policy import Confirm, Policy
+from push_service.model.user import Guard, Method
+
+
+class AppNotification:
+    """`app_notification`: all of the person's phones are asked; the first valid answer counts."""
+
+    kind = MethodKind.APP_NOTIFICATION
+    amr: tuple[str, ...] = ("swk",)
+    disturbs = True
+
+    def ask(self, guard: Guard, method: Method, draft: Draft, taken: Iterable[str], policy: Policy) -> Question:
+        """Ask every enrolled device, with a number that none of the person's other prompts has."""
+        names = ", ".join(device.name for device in guard.devices)
+        devices = tuple(device.id for device in guard.devices)
+        if policy.confirm is Confirm.TAP:
+            return Question(secret=None, digits=0, target=names or method.target, devices=devices)
+        used = frozenset(taken)
+        number = next(each for each in draft.numbers if each not in used)
+        return Question(secret=number, digits=policy.number_digits, target=names or method.target, devices=devices)
+
+    def judge(self, challenge: Challenge, answer: SignedAnswer) -> Verdict:
+        """Compare the number in constant time; deny and fraud need none."""
+        if answer.decision is AnswerDecision.DENY:
+            return Verdict.DENIED
+        if answer.decision is AnswerDecision.REPORT_FRAUD:
+            return Verdict.FRAUD
+        if challenge.secret is None:
+            return Verdict.RIGHT
+        given = answer.number or ""
+        return Verdict.RIGHT if hmac.compare_digest(challenge.secret, given) else Verdict.WRONG

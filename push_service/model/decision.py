@@ -1,0 +1,116 @@
+"""What a rule decides: the reply, and everything that is to be written with it in one transaction.
+
+A rule is `(Snapshot, now) → Decision`. It may run more than once; only the run whose changes were committed is told to anyone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+import msgspec
+
+from push_service.model.challenge import Challenge, Delivery
+from push_service.model.device import Device, UsedActivation
+from push_service.model.errors import ServiceError
+from push_service.model.ids import SignInId, UserId
+from push_service.model.instant import Instant
+from push_service.model.sign_in import SignIn
+from push_service.model.user import Snapshot, User
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class AuditKind(StrEnum):
+    """Subject and action of a record, `subject.action`."""
+
+    SIGN_IN_BEGUN = "sign_in.begun"
+    SIGN_IN_ASKED = "sign_in.asked"
+    SIGN_IN_OUTCOME = "sign_in.outcome"
+    SIGN_IN_REFUSED = "sign_in.refused"
+    RESULT_WITHHELD = "sign_in.result_withheld"
+    ANSWER_REFUSED = "answer.refused"
+    FRAUD_REPORTED = "fraud.reported"
+    ACTIVATION_ISSUED = "activation.issued"
+    ACTIVATION_REFUSED = "activation.refused"
+    DEVICE_ADDED = "device.added"
+    DEVICE_CHANGED = "device.changed"
+    DEVICE_REMOVED = "device.removed"
+    DEVICE_REFUSED = "device.refused"
+    PRIMARY_CHANGED = "method.primary_changed"
+    METHOD_DISABLED = "method.disabled"
+    METHODS_RESET = "method.all_reset"
+    USER_ADDED = "user.added"
+    USER_CHANGED = "user.changed"
+    USER_REMOVED = "user.removed"
+    APPLICATION_ADDED = "application.added"
+    APPLICATION_CHANGED = "application.changed"
+    APPLICATION_REMOVED = "application.removed"
+    KEY_ROTATED = "key.rotated"
+
+
+class Actor(StrEnum):
+    """Who brought it about."""
+
+    BROWSER = "browser"
+    APPLICATION = "application"
+    DEVICE = "device"
+    OPERATOR = "operator"
+    TIME = "time"
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One record of who did what, from where, to which sign-in, with which result. Never a secret."""
+
+    kind: AuditKind
+    actor: Actor
+    user_id: UserId | None = None
+    sign_in_id: SignInId | None = None
+    code: str | None = None
+    """The result: an error code, a state, or a reason."""
+    source: str | None = None
+    """An address, a device id or an application id."""
+    data: dict[str, str] = {}
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """The answer kept for an `Idempotency-Key`: sealed, with a keyed hash of the body that it belongs to."""
+
+    caller: str
+    route: str
+    key_hash: str
+    body_mac: str
+    answer: bytes
+    until: Instant
+
+
+class Decision(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
+    """A reply with its changes. Rows are whole rows: new ones are inserted, known ones replaced."""
+
+    reply: R_co
+    user: User | None = None
+    """The user with what changed (guard, state, password, …); None keeps the row but for its version."""
+    sign_ins: tuple[SignIn, ...] = ()
+    challenges: tuple[Challenge, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    device: Device | None = None
+    activation: UsedActivation | None = None
+    withhold_results_since: Instant | None = None
+    """Take back the results of sign-ins approved since then."""
+    remove_user: bool = False
+    audit: tuple[Audit, ...] = ()
+    remembered: Remembered | None = None
+    refusal: ServiceError | None = None
+    """Raised to whoever asked, in place of the reply, once the changes are committed."""
+    until: Instant | None = None
+    """The decision may only be committed before this instant of the store's clock."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is to be written."""
+        return bool(self.user or self.sign_ins or self.challenges or self.device or self.audit)
+
+
+Rule = Callable[[Snapshot, Instant], Decision[R]]

@@ -1,0 +1,75 @@
+"""Identifiers: opaque, unguessable, prefixed by what they name.
+
+An id is `prefix_` and 18 random bytes in base64url (144 bits): no time order, nothing shared between processes. An id alone
+opens nothing; what opens is a token, of which only a hash is stored.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from typing import NewType
+
+UserId = NewType("UserId", str)
+SignInId = NewType("SignInId", str)
+ChallengeId = NewType("ChallengeId", str)
+DeviceId = NewType("DeviceId", str)
+MethodId = NewType("MethodId", str)
+ApplicationId = NewType("ApplicationId", str)
+DecisionId = NewType("DecisionId", str)
+
+ID_BYTES = 18
+TOKEN_BYTES = 32
+
+
+def user_id() -> UserId:
+    """A fresh `usr_…`."""
+    return UserId(_fresh("usr"))
+
+
+def sign_in_id() -> SignInId:
+    """A fresh `si_…`."""
+    return SignInId(_fresh("si"))
+
+
+def challenge_id() -> ChallengeId:
+    """A fresh `ch_…`."""
+    return ChallengeId(_fresh("ch"))
+
+
+def device_id() -> DeviceId:
+    """A fresh `dev_…`."""
+    return DeviceId(_fresh("dev"))
+
+
+def method_id() -> MethodId:
+    """A fresh `mth_…`."""
+    return MethodId(_fresh("mth"))
+
+
+def application_id() -> ApplicationId:
+    """A fresh `app_…`."""
+    return ApplicationId(_fresh("app"))
+
+
+def decision_id() -> DecisionId:
+    """A fresh id of one committed decision, by which the audit records that belong together are found."""
+    return DecisionId(_fresh("dcn"))
+
+
+def secret_token(prefix: str) -> str:
+    """A fresh bearer secret of 256 bits; only its `digest` is ever stored."""
+    return f"{prefix}_{secrets.token_urlsafe(TOKEN_BYTES)}"
+
+
+def digest(secret: str) -> str:
+    """What is stored of a secret that is itself random: SHA-256, base64url without padding.
+
+    Enough for secrets of 112 bits and more, which no one can try out (NIST SP 800-63B-4, 3.1.2.2); never for passwords.
+    """
+    return base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()).rstrip(b"=").decode()
+
+
+def _fresh(prefix: str) -> str:
+    return f"{prefix}_{secrets.token_urlsafe(ID_BYTES)}"

@@ -1,0 +1,82 @@
+"""What an operator does to an account, and what that means for the sign-ins that are under way."""
+
+from __future__ import annotations
+
+from push_service.model.decision import Actor, Audit, AuditKind, Decision
+from push_service.model.instant import Instant, after
+from push_service.model.method import Methods
+from push_service.model.policy import RESULT_SECONDS
+from push_service.model.rules.changes import Changes
+from push_service.model.rules.registration import forget_all_methods
+from push_service.model.sign_in import Reason, SignInEvent
+from push_service.model.user import Snapshot, UserState, usable_methods
+
+
+def set_state(snapshot: Snapshot, now: Instant, state: UserState, methods: Methods) -> Decision[UserState]:
+    """Set the account's state. `enabled` on a registered person stores `enforced`.
+
+    Sign-ins under way were judged by the old state, so they end, and results not yet fetched are taken back.
+    """
+    changes = Changes(snapshot, now)
+    if state is UserState.ENABLED and usable_methods(changes.guard, methods):
+        state = UserState.ENFORCED
+    if state is not changes.user.state:
+        lowered = UserState.DISABLED in {state, changes.user.state}
+        changes.update_user(state=state)
+        if lowered:
+            _start_over(changes)
+        _record(changes, AuditKind.USER_CHANGED, state=state.value)
+    return changes.decision(state)
+
+
+def set_password(snapshot: Snapshot, now: Instant, password_hash: str | None) -> Decision[None]:
+    """Set the password's hash; whatever the old one began ends."""
+    changes = Changes(snapshot, now)
+    changes.update_user(password_hash=password_hash)
+    _start_over(changes)
+    _record(changes, AuditKind.USER_CHANGED, changed="password")
+    return changes.decision(None)
+
+
+def set_blocked(snapshot: Snapshot, now: Instant, *, blocked: bool) -> Decision[None]:
+    """Block or unblock. Blocking ends what is under way, and results not yet fetched are taken back."""
+    changes = Changes(snapshot, now)
+    changes.update_guard(blocked=blocked)
+    if blocked:
+        for each in changes.live:
+            changes.end(each, SignInEvent.SPOILT, Actor.OPERATOR, reason=Reason.USER_BLOCKED)
+        changes.withhold_results_since = after(now, -RESULT_SECONDS)
+    else:
+        changes.update_guard(muted_until=Instant(0), prompts=(), failures={})
+    _record(changes, AuditKind.USER_CHANGED, blocked=str(blocked).lower())
+    return changes.decision(None)
+
+
+def reset_methods(snapshot: Snapshot, now: Instant, methods: Methods) -> Decision[None]:
+    """Forget everything registered, so that the person may register anew within a day."""
+    changes = Changes(snapshot, now)
+    forget_all_methods(changes, methods)
+    changes.update_guard(reset_at=now)
+    changes.withhold_results_since = after(now, -RESULT_SECONDS)
+    _record(changes, AuditKind.METHODS_RESET)
+    return changes.decision(None)
+
+
+def remove_user(snapshot: Snapshot, now: Instant) -> Decision[None]:
+    """Remove the person, their devices and what is under way."""
+    changes = Changes(snapshot, now)
+    for each in changes.live:
+        changes.end(each, SignInEvent.SPOILT, Actor.OPERATOR, reason=Reason.USER_BLOCKED)
+    changes.withhold_results_since = after(now, -RESULT_SECONDS)
+    _record(changes, AuditKind.USER_REMOVED)
+    return changes.decision(None, remove_user=True)
+
+
+def _start_over(changes: Changes) -> None:
+    for each in changes.live:
+        changes.end(each, SignInEvent.CANCELLED, Actor.OPERATOR, reason=Reason.ACCOUNT_CHANGED)
+    changes.withhold_results_since = after(changes.now, -RESULT_SECONDS)
+
+
+def _record(changes: Changes, kind: AuditKind, **data: str) -> None:
+    changes.record(Audit(kind=kind, actor=Actor.OPERATOR, data=data))

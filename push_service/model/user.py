@@ -1,0 +1,170 @@
+"""A person, and everything about them that must be exact under concurrency.
+
+The user's row carries the version that every decision compares and swaps. What rules count or require one of (methods, failures,
+prompts, the open activation) lives beside it in `Guard`, one typed value that is read and written whole.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from push_service.model.challenge import Challenge, MethodKind
+from push_service.model.errors import InvalidRequest
+from push_service.model.ids import DeviceId, MethodId, SignInId, UserId
+from push_service.model.instant import Instant
+from push_service.model.sign_in import SignIn
+
+MAX_USERNAME = 256
+
+
+class UserState(StrEnum):
+    """What a sign-in asks of the account: see docs/security.md, account states."""
+
+    DISABLED = "disabled"
+    ENABLED = "enabled"
+    ENFORCED = "enforced"
+
+
+class Method(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One registered, confirmed way to verify."""
+
+    id: MethodId
+    kind: MethodKind
+    target: str
+    """Masked, for people: a device's name, or a number's last digits."""
+    device_id: DeviceId | None = None
+    disabled: bool = False
+    """Off after too many failures in a row, until registered anew."""
+
+
+class EnrolledDevice(msgspec.Struct, frozen=True):
+    """A device as the rules see it: which key it answers with."""
+
+    id: DeviceId
+    thumbprint: str
+    name: str
+
+
+class Failures(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Wrong tries of one method: how many in a row, and when the latest were."""
+
+    in_a_row: int = 0
+    at: tuple[Instant, ...] = ()
+
+
+class Activation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The one activation code that is open. A newer one takes its place."""
+
+    code_hash: str
+    expires_at: Instant
+    sign_in_id: SignInId | None = None
+    """The sign-in in `registration_required` that it serves; the code dies with it."""
+
+
+class Guard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the rules count. Every field's default means "nothing yet"."""
+
+    methods: tuple[Method, ...] = ()
+    primary: MethodId | None = None
+    devices: tuple[EnrolledDevice, ...] = ()
+    activation: Activation | None = None
+    failures: dict[MethodKind, Failures] = {}
+    prompts: tuple[Instant, ...] = ()
+    """When the person was asked since the last success."""
+    muted_until: Instant = Instant(0)
+    begins_tat: Instant = Instant(0)
+    """Counter of begins with the right password (see throttle.spend)."""
+    blocked: bool = False
+    ever_registered: bool = False
+    reset_at: Instant | None = None
+    """When an administrator last reset the methods."""
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's row."""
+
+    id: UserId
+    name_key: str
+    username: str
+    password_hash: str | None
+    """None: this person is only ever vouched for."""
+    state: UserState
+    admin: bool
+    version: int
+    guard: Guard
+    mobile: str | None = None
+    """E.164; sealed in the store."""
+    office: str | None = None
+    """E.164, with `;ext=N` where there is an extension (RFC 3966); sealed in the store."""
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A live sign-in with its present challenge, if it has one."""
+
+    sign_in: SignIn
+    challenge: Challenge | None
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A sign-in as its browser sees it, over or not: with its latest challenge and the user whose methods it lists."""
+
+    sign_in: SignIn
+    challenge: Challenge | None
+    user: User
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What a rule reads: the user and their live sign-ins, as of one moment."""
+
+    user: User
+    live: tuple[Pending, ...]
+
+    def pending(self, sign_in_id: SignInId) -> Pending | None:
+        """The live sign-in of that id."""
+        return next((each for each in self.live if each.sign_in.id == sign_in_id), None)
+
+
+def usable_methods(guard: Guard, offered: Mapping[MethodKind, object]) -> tuple[Method, ...]:
+    """The methods that a sign-in can be verified by now: registered, not switched off, and offered by this service."""
+    return tuple(method for method in guard.methods if method.kind in offered and not method.disabled)
+
+
+def primary_method(guard: Guard, usable: tuple[Method, ...]) -> Method | None:
+    """The method that is asked first: the chosen one, else the first usable."""
+    return next((method for method in usable if method.id == guard.primary), usable[0] if usable else None)
+
+
+def name_key(username: str) -> str:
+    """The one form in which a name is compared: NFKC, case folded (RFC 8265, UsernameCaseMapped, in substance).
+
+    Raises InvalidRequest for names that are empty, too long, or hold what can't be seen: control and format characters, spaces
+    other than single inner ones, unassigned or private code points.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
+    hidden = any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} for char in folded)
+    if not folded or len(username) > MAX_USERNAME or hidden or folded != " ".join(folded.split()):
+        raise InvalidRequest("The username is empty, too long, or holds characters that can't be seen.")
+    return folded
+
+
+def registrable_name_key(username: str) -> str:
+    """`name_key`, for a new user: also refuses names that mix scripts, the usual disguise of a look-alike."""
+    key = name_key(username)
+    scripts = {unicodedata.name(char, "").split(" ")[0] for char in key if char.isalpha()}
+    if len(scripts & {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"}) > 1:
+        raise InvalidRequest("The username mixes letters of several scripts.")
+    return key
+
+
+Password = Annotated[str, msgspec.Meta(max_length=1024)]
+"""Passwords are compared whole, whatever their length up to this many characters."""
+
+
+def normal_password(password: str) -> str:
+    """The form that is hashed: NFC, so that one keyboard's composed and another's decomposed letters are the same."""
+    return unicodedata.normalize("NFC", password)

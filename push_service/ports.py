@@ -1,0 +1,250 @@
+"""What the core needs from outside, as interfaces whose docstrings are the contract.
+
+`tests/contracts/` runs the same stories over every implementation. The store is the truth, the bus is a bell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from push_service.model.application import Application
+from push_service.model.challenge import Challenge, DeliveryState
+from push_service.model.decision import Audit, Remembered, Rule
+from push_service.model.device import Device, UsedActivation
+from push_service.model.ids import ApplicationId, ChallengeId, DeviceId, SignInId, UserId
+from push_service.model.instant import Instant
+from push_service.model.throttle import Charge
+from push_service.model.user import Pending, Seen, User, UserState
+
+R = TypeVar("R")
+
+
+class Topic(NamedTuple):
+    """What a bell is rung about: a subject and, mostly, an id."""
+
+    subject: str
+    id: str = ""
+
+    @classmethod
+    def sign_in(cls, sign_in_id: SignInId) -> Topic:
+        """The browser's view of this sign-in changed."""
+        return cls("sign_in", sign_in_id)
+
+    @classmethod
+    def user(cls, user_id: UserId) -> Topic:
+        """What this person's devices are asked, or the devices themselves, changed."""
+        return cls("user", user_id)
+
+
+APPLICATIONS = Topic("applications")
+SIGNING_KEYS = Topic("signing_keys")
+
+
+class Committed(NamedTuple):
+    """A decision that is durable: its audit records, and which bells are to be rung now."""
+
+    topics: tuple[Topic, ...]
+    audit: tuple[Audit, ...]
+
+
+class Watched(msgspec.Struct, frozen=True):
+    """A sign-in as read for its browser: what it sees, and how far the prompt has come."""
+
+    seen: Seen
+    delivery: DeliveryState
+
+
+class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A signing key of the service. `pem` is the private key; sealed in the store."""
+
+    kid: str
+    pem: str
+    created_at: Instant
+    retired_at: Instant | None = None
+    """When a newer one took over signing; it still verifies until its tokens are over."""
+
+
+class Listener(Protocol):
+    """Hears one topic."""
+
+    async def heard(self, seconds: float) -> bool:
+        """Wait until the bell rings, at most that long. A ring since the last call counts. False: the time is over."""
+        ...
+
+
+class Bell(Protocol):
+    """Is called, on the event loop, whenever a topic rings; must return at once."""
+
+    def __call__(self) -> None:
+        """Look again."""
+        ...
+
+
+class Bus(Protocol):
+    """Tells whoever listens that something changed. It carries topics, never state.
+
+    A ring may be lost, doubled, late, or about nothing. After a connection was lost and came back, every local listener is rung.
+    """
+
+    def listen(self, topic: Topic) -> AbstractAsyncContextManager[Listener]:
+        """Subscribe; live when entered, gone when left. What rings in between is heard."""
+        ...
+
+    def attach(self, topic: Topic, bell: Bell) -> AbstractAsyncContextManager[None]:
+        """Call `bell` at every ring while entered: for sockets, which have no task of their own to wait in."""
+        ...
+
+    async def ring(self, topics: Sequence[Topic]) -> None:
+        """Tell every process. Never raises for a bus that is away: the waiters' floor makes good for it."""
+        ...
+
+    def listeners(self, topic: Topic) -> int:
+        """How many listen to the topic in this process."""
+        ...
+
+
+class Store(Protocol):
+    """Keeps everything, and decides everything by compare-and-swap of the user's version.
+
+    Every method raises StoreUnavailable when the store can't be reached, full or locked: nothing was changed then, or it is told
+    by asking again. Instants are the store's own clock.
+    """
+
+    async def now(self) -> Instant:
+        """The store's clock: the only one that decides."""
+        ...
+
+    async def decide(self, user_id: UserId, rule: Rule[R], charges: Sequence[Charge] = ()) -> tuple[R, Committed]:
+        """Run the rule on the user's snapshot and commit what it decides, durably, in one transaction.
+
+        The rule may run more than once; decisions of different users share commits and never fail together. `charges` are
+        spent in the same transaction; one that would go over raises TooManyRequests and nothing is written. Raises
+        UnknownUser, the rule's own refusals (what they record is committed first), and Duplicate where a unique value is
+        taken.
+        """
+        ...
+
+    async def debit(self, charges: Sequence[Charge]) -> None:
+        """Spend all of the charges or none; TooManyRequests with `retry_after` when one would go over."""
+        ...
+
+    async def record(self, audit: Sequence[Audit]) -> None:
+        """Append audit records that belong to no change, such as a refusal before any user was found."""
+        ...
+
+    async def add_user(self, user: User, audit: Audit) -> None:
+        """Insert a user. Raises NameTaken."""
+        ...
+
+    async def user_by_name(self, name_key: str) -> User | None:
+        """The user of that key."""
+        ...
+
+    async def user(self, user_id: UserId) -> User | None:
+        """The user of that id."""
+        ...
+
+    async def users(self, after_name_key: str = "", limit: int = 500, state: UserState | None = None) -> list[User]:
+        """Users by name key, a page at a time."""
+        ...
+
+    async def watch(self, sign_in_id: SignInId) -> Watched | None:
+        """A sign-in as its browser sees it, over or not. One read, one moment."""
+        ...
+
+    async def challenge(self, challenge_id: ChallengeId) -> Pending | None:
+        """A challenge, over or not, with its sign-in."""
+        ...
+
+    async def asked(self, user_id: UserId) -> tuple[User, tuple[Pending, ...]] | None:
+        """The user with their live sign-ins (deadlines not yet looked at), as of one moment."""
+        ...
+
+    async def acknowledge(self, received: Sequence[tuple[ChallengeId, DeviceId]]) -> list[SignInId]:
+        """Note that devices have shown these prompts; the reply names the sign-ins whose browsers can see that."""
+        ...
+
+    async def device(self, device_id: DeviceId) -> Device | None:
+        """A device, removed or not."""
+        ...
+
+    async def devices(self, user_id: UserId) -> list[Device]:
+        """A user's devices that are not removed, oldest first."""
+        ...
+
+    async def activation(self, code_hash: str) -> UsedActivation | None:
+        """An activation code that was issued and is not yet swept away."""
+        ...
+
+    async def spend_proof(self, device_id: DeviceId, jti_hash: str, until: Instant) -> bool:
+        """Remember a proof's id; False if it was seen before. Durable: a restart forgets none before `until`."""
+        ...
+
+    async def remembered(self, caller: str, route: str, key_hash: str) -> Remembered | None:
+        """The answer kept for an Idempotency-Key, if its time is not over."""
+        ...
+
+    async def applications(self) -> list[Application]:
+        """All applications, removed ones included."""
+        ...
+
+    async def put_application(self, application: Application, audit: Audit) -> None:
+        """Insert or replace."""
+        ...
+
+    async def application(self, application_id: ApplicationId) -> Application | None:
+        """One application, removed or not."""
+        ...
+
+    async def signing_keys(self) -> list[StoredKey]:
+        """All keys, newest first."""
+        ...
+
+    async def put_signing_keys(self, keys: Sequence[StoredKey], audit: Audit) -> None:
+        """Insert or replace."""
+        ...
+
+    async def overdue(self, limit: int) -> list[UserId]:
+        """Users who have live sign-ins past their deadline."""
+        ...
+
+    async def sweep(self) -> int:
+        """Delete what is over and no longer readable; says how many rows went. May run twice at once, or never."""
+        ...
+
+    async def check(self) -> None:
+        """Return if the store can be read and written; raise StoreUnavailable, saying why not."""
+        ...
+
+
+class Duplicate(Exception):  # noqa: N818 - it names what was found, and never leaves the use cases
+    """A value that must be unique is taken: `column` says which."""
+
+    def __init__(self, column: str) -> None:
+        """Name the column."""
+        super().__init__(column)
+        self.column = column
+
+
+class PasswordChecker(Protocol):
+    """Says whether a password is a user's: the service's own table, or later a directory."""
+
+    async def check(self, user: User | None, password: str) -> bool:
+        """True if right. Takes the same time for an unknown user. Raises Busy when too many wait already."""
+        ...
+
+    async def hash(self, password: str) -> str:
+        """What is stored of a new password."""
+        ...
+
+
+class TokenSigner(Protocol):
+    """Signs what the service says, with the newest of its keys."""
+
+    def sign(self, claims: bytes, typ: str) -> str:
+        """A compact JWS (RFC 7515) over the JSON `claims`, ES256, with `typ` and `kid` in its header."""
+        ...

@@ -39,7 +39,7 @@ export function activation({ token, trouble, over }) {
 }
 
 function codeToScan({ code, uri, expires_at: expiresAt, qr_svg: svg }, renew) {
-  const picture = element("img", { src: `data:image/svg+xml,${encodeURIComponent(svg)}`, alt: "QR code with the activation code below" });
+  const picture = element("img", { src: pictureOf(svg), alt: "QR code with the activation code below" });
   const qr = element("div", { class: "qr" }, picture);
   const text = element("span", { class: "code" }, code);
   const time = timeLeft(expiresAt, () => {
@@ -61,4 +61,10 @@ function codeToScan({ code, uri, expires_at: expiresAt, qr_svg: svg }, renew) {
     ],
     stop: time.stop,
   };
+}
+
+/** As an image an SVG can run nothing and load nothing. It needs the namespace there that it may lack inside a page. */
+function pictureOf(svg) {
+  const whole = svg.includes("xmlns=") ? svg : svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"');
+  return `data:image/svg+xml,${encodeURIComponent(whole)}`;
 }

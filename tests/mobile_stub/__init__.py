@@ -1,0 +1,1 @@
+"""Tests of the stub world, against a small service of their own that was written from the protocol alone."""

@@ -1,8 +1,9 @@
 """The load: pairs of browser and phone that sign in over and over, and what that cost on either side.
 
-Two shapes of load. Closed: every pair begins again as soon as it is done, which finds the highest rate; one pair alone shows the
-latency of an idle server. Open: sign-ins begin at random instants of a given rate, whether or not the former ones are done, as
-people do; what has to wait for a free pair counts from the instant it was due. Runs on the core that the server does not have.
+Two shapes of load. Closed: every pair begins again as soon as it is done, which finds the highest rate; one pair
+alone shows the latency of an idle server. Open: sign-ins begin at random instants of a given rate, whether or not the
+former ones are done, as people do; what has to wait for a free pair counts from the instant it was due. Runs on the
+core that the server does not have.
 """
 
 import asyncio
@@ -164,7 +165,7 @@ async def reconnect(pair: Pair, recorder: Recorder) -> None:
         await asyncio.sleep(0.1)  # a server that is gone is not asked in a tight loop
         try:
             await pair.connect()
-        except OSError as error:
+        except (OSError, ExchangeError) as error:
             recorder.fail(error)
         else:
             return

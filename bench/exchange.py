@@ -1,7 +1,8 @@
 """One whole sign-in as the load side sees it: a person's browser and phone, and the times at which each step happened.
 
-Service and prototype speak differently; both are driven through the two protocols here, so the same flow and the same clock
-measure either. Implemented by `bench.service_client` and `bench.prototype_client`; driven by `bench.driver` and `bench.load`.
+Service and prototype speak differently; both are driven through the two protocols here, so the same flow and the same
+clock measure either. Implemented by `bench.service_client` and `bench.prototype_client`; driven by `bench.driver` and
+`bench.load`.
 """
 
 import asyncio
@@ -30,6 +31,12 @@ class Begun(NamedTuple):
     version: int = 0
 
 
+def fail(waiting: asyncio.Future[None], error: BaseException) -> None:
+    """Let a future fail that the flow may not come to wait for, because another step has failed before."""
+    waiting.set_exception(error)
+    waiting.exception()  # asyncio would complain of an error that nobody looked at
+
+
 class Browser(Protocol):
     """The asking browser, on a connection of its own."""
 
@@ -45,7 +52,7 @@ class Browser(Protocol):
         """Begin a sign-in. Raises `ExchangeError` if it is refused."""
 
     def watch(self, begun: Begun) -> asyncio.Future[None]:
-        """Send the long-poll at once, and again whenever it comes back early; done when the browser knows it is approved."""
+        """Send the long-poll, and again whenever it comes back early; done when the browser knows it is approved."""
 
     def close(self) -> None:
         """Drop the connection."""
@@ -78,9 +85,9 @@ class Pair:
     phone: Phone
 
     async def connect(self) -> None:
-        """Connect both."""
-        await self.phone.connect()
-        await self.browser.connect()
+        """Connect both. Raises `ExchangeError` or `OSError`."""
+        await _within("the phone was not connected", self.phone.connect())
+        await _within("the browser was not connected", self.browser.connect())
 
     def close(self) -> None:
         """Drop both connections."""
@@ -118,9 +125,9 @@ class Timing(NamedTuple):
 async def sign_in(pair: Pair, think: Callable[[], Awaitable[None]], due: float | None = None) -> Timing:
     """Drive one sign-in from its beginning to the browser's knowledge and the phone's acknowledgement.
 
-    `think` is the person's time between seeing prompt and number and answering. `due` is the instant at which an open load
-    wanted it to begin, so that a queue on the load side is not left out of the figures. Raises `ExchangeError` or
-    `ConnectionError`.
+    `think` is the person's time between seeing prompt and number and answering. `due` is the instant at which an open
+    load wanted it to begin, so that a queue on the load side is not left out of the figures. Raises `ExchangeError`
+    or `ConnectionError`.
     """
     began = time.perf_counter() if due is None else due
     begun = await _within("the sign-in was not begun", pair.browser.begin())

@@ -1,7 +1,7 @@
 """Statistics of repeated measurements: the median of a few rounds with its range, and nearest-rank percentiles.
 
-Means and standard deviations are left out on purpose: a handful of rounds on a shared machine is skewed by its neighbours,
-and the range says so honestly. Used by every benchmark.
+Means and standard deviations are left out on purpose: a handful of rounds on a shared machine is skewed by its
+neighbours, and the range says so honestly. Used by every benchmark.
 """
 
 import math
@@ -35,7 +35,7 @@ class Spread:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The nearest-rank percentile: the smallest value that at least `percent` (0 < percent <= 100) of all do not exceed.
+    """The nearest-rank percentile: the smallest value that at least `percent` (above 0, to 100) of all do not exceed.
 
     No value is invented between two measured ones. Without any value there is no percentile: NaN.
     """

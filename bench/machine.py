@@ -1,4 +1,4 @@
-"""The machine a benchmark runs on: which cores serve and which one loads, its limits, and what to print beside a figure.
+"""The machine a benchmark runs on: which core serves and which one loads, its limits, what to print beside a figure.
 
 The server gets one core and the load another, so that neither measures the other. Called by every benchmark.
 """
@@ -9,6 +9,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 
@@ -26,8 +27,9 @@ class Cores:
         return self.server == self.load
 
 
+@cache
 def cores() -> Cores:
-    """The first core that this process may use serves, the second one loads."""
+    """The first core that this process may use serves, the second loads; decided once, before anything is pinned."""
     allowed = sorted(os.sched_getaffinity(0))
     return Cores(frozenset(allowed), frozenset(allowed[:1]), frozenset(allowed[1:2] or allowed[:1]))
 
@@ -50,8 +52,10 @@ def allow_open_files(wanted: int) -> None:
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        if hard not in (resource.RLIM_INFINITY,) and hard < wanted:
-            raise RuntimeError(f"this benchmark opens {wanted} files and sockets; the limit here is {hard} (ulimit -Hn)")
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            raise RuntimeError(
+                f"this benchmark opens {wanted} files and sockets; the limit here is {hard} (ulimit -Hn)"
+            )
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
@@ -68,7 +72,9 @@ class Machine:
 
 def describe() -> Machine:
     """The machine as it is now; its load average tells how quiet it was before the run."""
-    return Machine(_cpu_model(), len(os.sched_getaffinity(0)), platform.python_version(), platform.system(), os.getloadavg()[0])
+    return Machine(
+        _cpu_model(), len(os.sched_getaffinity(0)), platform.python_version(), platform.system(), os.getloadavg()[0]
+    )
 
 
 def _cpu_model() -> str:

@@ -1,8 +1,9 @@
 """The people of a benchmark: made and registered before anything is measured, through the doors that anybody has.
 
-A CSV import makes the accounts, the command line an application that may vouch for them. Then each person signs in once with
-the password, is asked to register, activates a phone with the code and is left with a device key: two argon2id hashes a
-person, which is most of the time that it takes (about 25 people a second and core). Called by every benchmark of the service.
+A CSV import makes the accounts, the command line an application that may vouch for them. Then each person signs in
+once with the password, is asked to register, activates a phone with the code and is left with a device key: two
+argon2id hashes a person, which is most of the time that it takes (about 25 people a second and core). Called by every
+benchmark of the service.
 """
 
 import asyncio
@@ -105,7 +106,8 @@ class _Activate(msgspec.Struct):
 def prepare(data: Path, count: int) -> People:
     """Make that many people in this data directory, each with a password and a phone.
 
-    The service runs meanwhile, on every core, and has ended when this returns. Raises `RegistrationError` or `StartError`.
+    The service runs meanwhile, on every core, and has ended when this returns. Raises `RegistrationError` or
+    `StartError`.
     """
     credentials = [_Credentials(f"bench-{number:05d}", secrets.token_urlsafe(15)) for number in range(count)]
     table = data.parent / "people.csv"

@@ -1,9 +1,10 @@
 """A bare prototype of the whole exchange: the practical limit that the service is measured against.
 
-It does what no service can leave out, and nothing else: a browser begins a sign-in, the phone gets the challenge on its
-WebSocket, its ES256-signed JWT is verified by PyJWT, both steps are committed durably to SQLite (synchronous=FULL, two commits
-a sign-in, grouped by one writer thread), the parked long-poll is answered and the phone gets its acknowledgement. One
-process, aiohttp on uvloop. No policies, no limits, no passwords, no applications, no restart: it is a yardstick.
+It does what no service can leave out, and nothing else: a browser begins a sign-in, the phone gets the challenge on
+its WebSocket, its ES256-signed JWT is verified by PyJWT, both steps are committed durably to SQLite
+(synchronous=FULL, two commits a sign-in, grouped by one writer thread), the parked long-poll is answered and the
+phone gets its acknowledgement. One process, aiohttp on uvloop. No policies, no limits, no passwords, no applications,
+no restart: it is a yardstick.
 
 Started by `bench.processes` as `python -m bench.prototype PORT DATABASE`; spoken to by `bench.prototype_client`.
 """
@@ -189,7 +190,9 @@ class Prototype:
                 await self._answered(user, key, message.data, socket)
         return socket
 
-    async def _answered(self, user: str, key: EllipticCurvePublicKey, token: bytes, socket: web.WebSocketResponse) -> None:
+    async def _answered(
+        self, user: str, key: EllipticCurvePublicKey, token: bytes, socket: web.WebSocketResponse
+    ) -> None:
         claims = jwt.decode(token, key, algorithms=["ES256"], options={"require": ["exp"]})
         answer = msgspec.convert(claims, Answer)
         challenge = self.challenges[answer.challenge_id]

@@ -7,7 +7,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bench.exchange import Begun, ExchangeError, Pair
+from bench.exchange import Begun, ExchangeError, Pair, fail
 from bench.signing import Header, Signer
 from bench.wire import Address, HttpConnection, Response, WebSocketConnection, request
 
@@ -64,7 +64,9 @@ class PrototypeBrowser:
         """Send the one long-poll that there is."""
         self._told = asyncio.get_running_loop().create_future()
         self.polls, self.polled_at = 1, time.perf_counter()
-        self._http.send(request("GET", f"/sign-ins/{begun.sign_in_id}", self._address, {})).add_done_callback(self._heard)
+        self._http.send(request("GET", f"/sign-ins/{begun.sign_in_id}", self._address, {})).add_done_callback(
+            self._heard
+        )
         return self._told
 
     def close(self) -> None:
@@ -75,9 +77,9 @@ class PrototypeBrowser:
         if self._told.done():
             return
         if (error := answer.exception()) is not None:
-            self._told.set_exception(error)
+            fail(self._told, error)
         elif answer.result().body != b'{"status":"approve"}':
-            self._told.set_exception(ExchangeError(f"wait: {answer.result().status} {answer.result().body[:60]!r}"))
+            fail(self._told, ExchangeError(f"wait: {answer.result().status} {answer.result().body[:60]!r}"))
         else:
             self._told.set_result(None)
 
@@ -142,8 +144,7 @@ class PrototypePhone:
     def _lost(self, why: str) -> None:
         for waiting in (self._ready, self._acknowledged, *self._expected.values()):
             if not waiting.done():
-                waiting.set_exception(ConnectionError(why))
-                waiting.exception()  # seen: nobody may be waiting for it
+                fail(waiting, ConnectionError(why))
 
 
 def prototype_pair(address: Address, number: int, key: ec.EllipticCurvePrivateKey) -> Pair:

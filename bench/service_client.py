@@ -1,7 +1,8 @@
-"""The service's browser and phone (see `bench.exchange`): the public interface of a vouching application and of a device.
+"""The service's browser and phone (see `bench.exchange`): the interface of a vouching application and of a device.
 
-The browser stands for an application's own sign-in page: it begins with HTTP Basic and goes on with the sign-in's token. The phone
-proves its key on the socket, says that it received the challenge, and signs what it showed together with the browser's number.
+The browser stands for an application's own sign-in page: it begins with HTTP Basic and goes on with the sign-in's
+token. The phone proves its key on the socket, says that it received the challenge, and signs what it showed together
+with the browser's number.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import time
 
 import msgspec
 
-from bench.exchange import Begun, ExchangeError, Pair
+from bench.exchange import Begun, ExchangeError, Pair, fail
 from bench.people import Person, Vouching
 from bench.signing import Header, Signer, base64url
 from bench.wire import Address, HttpConnection, Response, WebSocketConnection, request
@@ -131,7 +132,7 @@ def address_of(number: int) -> str:
 
 
 class ServiceBrowser:
-    """Begins as a vouching application does, with or without the person's password, and waits with the sign-in's token."""
+    """Begins as a vouching application does, with or without a password, and waits with the sign-in's token."""
 
     def __init__(self, address: Address, vouching: Vouching, person: Person, *, password: str = "") -> None:
         self.polls = 0
@@ -139,7 +140,9 @@ class ServiceBrowser:
         self._address = address
         credentials = base64.b64encode(f"{vouching.client_id}:{vouching.client_secret}".encode()).decode()
         self._headers = {"Authorization": f"Basic {credentials}"}
-        client = Client(address_of(person.number), "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+        client = Client(
+            address_of(person.number), "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+        )
         self._body = Begin(person.username, client, password)
         self._begin = request("POST", "/v1/sign-ins", address, self._headers, _encode(self._body))
         self._told: asyncio.Future[None]
@@ -159,7 +162,7 @@ class ServiceBrowser:
         return _begun(await self._http.send(request("POST", "/v1/sign-ins", self._address, self._headers, body)))
 
     def watch(self, begun: Begun) -> asyncio.Future[None]:
-        """Long-poll until the outcome is there; the delivery of the prompt brings the poll back early, as for any browser."""
+        """Long-poll until the outcome is there; the prompt's delivery brings a poll back early, as for any browser."""
         self._told = asyncio.get_running_loop().create_future()
         self.polls = 0
         self._poll(begun, begun.version)
@@ -180,23 +183,26 @@ class ServiceBrowser:
         if self._told.done():
             return
         try:
-            if answer.result().status != 200:
-                raise refusal(answer.result())
-            sign_in = _decode_sign_in(answer.result().body)
-            if sign_in.state == _PENDING:
-                self._poll(begun, sign_in.version)
-            elif sign_in.state == _APPROVED and sign_in.result:
-                self._told.set_result(None)
-            else:
-                raise ExchangeError(f"the outcome is {sign_in.state} ({sign_in.reason})")
+            sign_in = _expect(200, answer.result())
         except (ConnectionError, ExchangeError, msgspec.DecodeError) as error:
-            self._told.set_exception(error)
+            fail(self._told, error)
+            return
+        if sign_in.state == _PENDING:
+            self._poll(begun, sign_in.version)
+        elif sign_in.state == _APPROVED and sign_in.result:
+            self._told.set_result(None)
+        else:
+            fail(self._told, ExchangeError(f"the outcome is {sign_in.state} ({sign_in.reason})"))
+
+
+def _expect(status: int, answer: Response) -> _SignIn:
+    if answer.status != status:
+        raise refusal(answer)
+    return _decode_sign_in(answer.body)
 
 
 def _begun(answer: Response) -> Begun:
-    if answer.status != 201:
-        raise refusal(answer)
-    sign_in = _decode_sign_in(answer.body)
+    sign_in = _expect(201, answer)
     if sign_in.state != _PENDING or sign_in.challenge is None:
         raise ExchangeError(f"begun, but nobody is asked: {sign_in.state} ({sign_in.reason})")
     challenge = sign_in.challenge
@@ -204,7 +210,7 @@ def _begun(answer: Response) -> Begun:
 
 
 class ServicePhone:
-    """A registered device: hello, proof, ready; then each challenge is received, and answered when the person says so."""
+    """A registered device: hello, proof, ready; then each challenge is received, and answered when the flow says so."""
 
     def __init__(self, address: Address, person: Person) -> None:
         self.answered_at = 0.0
@@ -278,14 +284,12 @@ class ServicePhone:
         if frame.outcome == "completed":
             waiting.set_result(None)
         else:
-            waiting.set_exception(ExchangeError(f"the answer was not taken: {frame.outcome or frame.code}"))
-            waiting.exception()  # seen: the flow may still be waiting for the browser
+            fail(waiting, ExchangeError(f"the answer was not taken: {frame.outcome or frame.code}"))
 
     def _lost(self, why: str) -> None:
         for waiting in (self._ready, *self._expected.values(), *self._unacknowledged.values()):
             if not waiting.done():
-                waiting.set_exception(ConnectionError(why))
-                waiting.exception()  # seen: nobody may be waiting for it
+                fail(waiting, ConnectionError(why))
         self._expected.clear()
         self._unacknowledged.clear()
 

@@ -1,8 +1,8 @@
 """The load side's own HTTP/1.1 and WebSocket clients: bare asyncio protocols, as cheap as Python allows.
 
-A client library would cost more than the server that is measured. These speak just what the benchmarks need: keep-alive
-requests with bodies of known length, one at a time (RFC 9112), and unfragmented masked frames (RFC 6455). Anything else is
-a `ConnectionError`, never a silent success. Used by the clients of the service and of the prototype.
+A client library would cost more than the server that is measured. These speak just what the benchmarks need:
+keep-alive requests with bodies of known length, one at a time (RFC 9112), and unfragmented masked frames (RFC 6455).
+Anything else is a `ConnectionError`, never a silent success. Used by the clients of the service and of the prototype.
 """
 
 import asyncio
@@ -126,21 +126,25 @@ class WebSocketConnection(asyncio.Protocol):
     async def open(
         cls, address: Address, target: str, on_message: Callable[[bytes], None], on_lost: Callable[[str], None]
     ) -> "WebSocketConnection":
-        """Connect and upgrade. `on_message` gets each text or binary payload, `on_lost` the reason when the connection ends.
+        """Connect and upgrade; `on_message` gets each payload, `on_lost` the reason when the connection ends.
 
         Raises `OSError` if nobody listens or the server refuses.
         """
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(lambda: cls(on_message, on_lost), *address)
+        await connection.upgrade(address, target)
+        return connection
+
+    async def upgrade(self, address: Address, target: str) -> None:
+        """Ask for the WebSocket (RFC 6455, section 4.1). Raises `ConnectionError` if the server refuses."""
         headers = {
             "Upgrade": "websocket",
             "Connection": "Upgrade",
             "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
             "Sec-WebSocket-Version": "13",
         }
-        connection._write(request("GET", target, address, headers))
-        await connection._upgraded
-        return connection
+        self._write(request("GET", target, address, headers))
+        await self._upgraded
 
     def send_text(self, payload: bytes) -> None:
         """Send one text frame."""
@@ -162,7 +166,7 @@ class WebSocketConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by asyncio: hand on every complete frame."""
         self._received += data
-        if not self._upgraded.done() and not self._upgrade():
+        if not self._upgraded.done() and not self._switch_protocols():
             return
         while (frame := _take_frame(self._received)) is not None:
             opcode, payload = frame
@@ -171,7 +175,9 @@ class WebSocketConnection(asyncio.Protocol):
             elif opcode == _PING:
                 self._write(_frame(_PONG, payload))
             elif opcode == _CLOSE:
-                self._closed_because = f"close code {int.from_bytes(payload[:2])} {payload[2:].decode(errors='replace')}".strip()
+                self._closed_because = (
+                    f"close code {int.from_bytes(payload[:2])} {payload[2:].decode(errors='replace')}".strip()
+                )
                 self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -182,7 +188,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._upgraded.set_exception(ConnectionError(why))
         self._on_lost(why)
 
-    def _upgrade(self) -> bool:
+    def _switch_protocols(self) -> bool:
         end = self._received.find(b"\r\n\r\n")
         if end < 0:
             return False
@@ -201,7 +207,7 @@ class WebSocketConnection(asyncio.Protocol):
 
 
 def _take_frame(received: bytearray) -> tuple[int, bytes] | None:
-    """Remove the first frame from what was received, if all of it is there (RFC 6455, section 5.2; servers do not mask)."""
+    """Remove the first frame, if all of it was received (RFC 6455, section 5.2; servers do not mask)."""
     if len(received) < 2:
         return None
     length, start = received[1], 2

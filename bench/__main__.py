@@ -1,0 +1,92 @@
+"""The benchmarks' command line: `python -m bench` lists them, `python -m bench NAME` runs one.
+
+Each prints its tables and writes every single measurement to a JSON file; `markdown` turns such files into the tables
+of docs/performance.md.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bench import idle_devices, load, passwords, sign_in
+from bench.machine import cores, describe
+from bench.results import RESULTS, Options, Result, save
+from bench.results import load as read
+
+commands = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Benchmarks of the service.", rich_markup_mode=None
+)
+
+Rounds = Annotated[int | None, typer.Option(min=1, help="How often each measurement is taken.")]
+Seconds = Annotated[float | None, typer.Option(min=0.1, help="How long each measurement lasts.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Where the measurements go (bench/results/NAME.json).")]
+PrototypeOnly = Annotated[bool, typer.Option("--prototype-only", help="Leave the service out.")]
+
+
+@commands.command("sign-in")
+def _sign_in(
+    rounds: Rounds = None, seconds: Seconds = None, json: Json = None, *, prototype_only: PrototypeOnly = False
+) -> None:
+    """Complete sign-ins: service against bare prototype."""
+    _run("sign-in", sign_in.run, Options(rounds, seconds, prototype_only=prototype_only), json)
+
+
+@commands.command("passwords")
+def _passwords(rounds: Rounds = None, seconds: Seconds = None, json: Json = None) -> None:
+    """Sign-ins with a password against bare argon2id."""
+    _run("passwords", passwords.run, Options(rounds, seconds), json)
+
+
+@commands.command("idle-devices")
+def _idle_devices(
+    rounds: Rounds = None,
+    devices: Annotated[list[int] | None, typer.Option(min=1, help="How many phones; may be repeated.")] = None,
+    json: Json = None,
+    *,
+    prototype_only: PrototypeOnly = False,
+) -> None:
+    """Memory of connected phones with nothing to do."""
+    _run("idle-devices", idle_devices.run, Options(rounds, devices=devices or (), prototype_only=prototype_only), json)
+
+
+@commands.command("load")
+def _load(
+    seconds: Seconds = None,
+    waiting: Annotated[int | None, typer.Option(min=8, help="How many browsers wait and phones are connected.")] = None,
+    json: Json = None,
+) -> None:
+    """Thousands wait while fifty a second sign in."""
+    _run("load", load.run, Options(seconds=seconds, waiting=waiting), json)
+
+
+@commands.command("markdown")
+def _markdown(
+    files: Annotated[list[Path] | None, typer.Argument(help="JSON files (all in bench/results/).")] = None,
+) -> None:
+    """Tables of earlier runs for docs/performance.md."""
+    for path in files or sorted(RESULTS.glob("*.json")):
+        record = read(path)
+        machine = record.machine
+        print(f"### `{record.benchmark}`\n")
+        print(
+            f"{record.at:%Y-%m-%d}, {machine.cpu}, {machine.cores} cores, {machine.system}, Python {machine.python}.\n"
+        )
+        for table in record.tables:
+            print(table.markdown())
+
+
+def _run(name: str, benchmark: Callable[[Options, Console], Result], options: Options, target: Path | None) -> None:
+    console, machine = Console(), describe()
+    if cores().shared:
+        console.print("Only one core: server and load share it, so rates mean little here.")
+    result = benchmark(options, console)
+    for table in result.tables():
+        table.show(console)
+    console.print(f"Every measurement: {save(name, machine, options, result, target)}")
+
+
+if __name__ == "__main__":
+    commands()

@@ -1,0 +1,212 @@
+"""`passwords`: sign-ins with a password against what argon2id itself allows, and whether they slow the others.
+
+Raw: as many threads as cores hash with the service's parameters and do nothing else. Begun: people post name and
+password over and over, each time replacing their former sign-in. Completed: the same with the phone's answer and the
+browser told. Neighbours: vouched sign-ins, fifty a second at random instants, without and with people beside them who
+begin with passwords. Server and load both use every core here, since the hashes are to have them all; raw and service
+take turns.
+"""
+
+import asyncio
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import uvloop
+from argon2.low_level import Type, hash_secret_raw
+from rich.console import Console
+
+from bench import processes
+from bench.contestants import registered
+from bench.driver import Measurement, closed_loop, connect, open_loop
+from bench.exchange import Begun, ExchangeError, Pair
+from bench.figures import Spread
+from bench.machine import cores
+from bench.people import People
+from bench.results import Options, Table, errors_text
+from bench.service_client import ServiceBrowser, ServicePhone, service_pair
+
+ROUNDS = 5
+SECONDS = 5.0
+
+WITH_PASSWORD = 16
+"""People who sign in with a password at the same time: enough to keep every core hashing."""
+
+VOUCHED = 64
+"""People for whom the application vouches."""
+
+VOUCHED_RATE = 50.0
+
+TIME_COST, MEMORY_COST, PARALLELISM, HASH_LENGTH, SALT_LENGTH = 2, 19_456, 1, 32, 16
+"""The service's argon2id: OWASP's minimum, memory in KiB."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One turn of everything."""
+
+    raw_per_second: float
+    begun_per_second: float
+    begun_errors: Mapping[str, int]
+    completed: Measurement
+    vouched_alone: Measurement
+    vouched_beside_passwords: Measurement
+    beside_per_second: float
+    """Sign-ins with a password begun beside the vouched ones."""
+
+
+@dataclass(frozen=True)
+class PasswordsResult:
+    """All rounds."""
+
+    rounds: Sequence[Round]
+
+    def tables(self) -> Sequence[Table]:
+        """What the hash allows and what the service makes of it; then the neighbours."""
+        return [self._rates(), self._neighbours()]
+
+    def _rates(self) -> Table:
+        begun = Spread.of(taken.begun_per_second / taken.raw_per_second for taken in self.rounds)
+        completed = Spread.of(taken.completed.per_second / taken.raw_per_second for taken in self.rounds)
+        errors = sum((Counter(taken.begun_errors) for taken in self.rounds), Counter[str]())
+        failed = sum((Counter(taken.completed.errors) for taken in self.rounds), Counter[str]())
+        rows = [
+            ("argon2id alone", Spread.of(taken.raw_per_second for taken in self.rounds).text(), "1", "0"),
+            (
+                "sign-ins begun with a password",
+                Spread.of(taken.begun_per_second for taken in self.rounds).text(),
+                begun.text(3),
+                errors_text(errors),
+            ),
+            (
+                "sign-ins completed with a password",
+                Spread.of(taken.completed.per_second for taken in self.rounds).text(),
+                completed.text(3),
+                errors_text(failed),
+            ),
+        ]
+        title = f"Password hashing on {len(cores().everyone)} cores; medians [range] of {len(self.rounds)} rounds"
+        return Table(title, ("", "a second", "of argon2id alone", "errors"), rows)
+
+    def _neighbours(self) -> Table:
+        columns = (
+            "vouched sign-ins",
+            "a second",
+            "answer→browser p50 ms",
+            "p99 ms",
+            "with passwords a second",
+            "errors",
+        )
+        alone = [taken.vouched_alone for taken in self.rounds]
+        beside = [taken.vouched_beside_passwords for taken in self.rounds]
+        rate = Spread.of(taken.beside_per_second for taken in self.rounds)
+        rows = [_row("alone", alone, "0"), _row("beside passwords", beside, rate.text())]
+        return Table("Whether hashing slows the others", columns, rows)
+
+
+def _row(name: str, taken: Sequence[Measurement], beside: str) -> Sequence[str]:
+    return (
+        name,
+        Spread.of(m.per_second for m in taken).text(),
+        Spread.of(m.answer_to_browser.p50 for m in taken).text(2),
+        Spread.of(m.answer_to_browser.p99 for m in taken).text(1),
+        beside,
+        errors_text(sum((Counter(m.errors) for m in taken), Counter[str]())),
+    )
+
+
+def run(options: Options, console: Console) -> PasswordsResult:
+    """Measure. Raises `StartError` if the service does not start."""
+    rounds, seconds = options.rounds_or(ROUNDS), options.seconds_or(SECONDS)
+    taken: list[Round] = []
+    with processes.data_directory() as directory:
+        people = registered(WITH_PASSWORD + VOUCHED, directory / "data", console)
+        with processes.service(directory / "data", cores().everyone) as server:
+            for number in range(rounds):
+                with console.status(f"round {number + 1} of {rounds}"):
+                    raw = hashes_per_second(seconds)
+                    taken.append(uvloop.run(_round(raw, server, people, seconds)))
+    return PasswordsResult(taken)
+
+
+def hashes_per_second(seconds: float) -> float:
+    """How many passwords argon2id alone hashes on all cores, with a thread each."""
+    threads = len(cores().everyone)
+    start = threading.Barrier(threads)
+
+    def hash_until_done() -> tuple[int, float]:
+        start.wait()
+        began, count = time.perf_counter(), 0
+        while time.perf_counter() - began < seconds:
+            hash_secret_raw(
+                b"correct horse battery",
+                secrets.token_bytes(SALT_LENGTH),
+                TIME_COST,
+                MEMORY_COST,
+                PARALLELISM,
+                HASH_LENGTH,
+                Type.ID,
+            )
+            count += 1
+        return count, time.perf_counter() - began
+
+    with ThreadPoolExecutor(threads) as pool:
+        done = [pool.submit(hash_until_done) for _ in range(threads)]
+        return sum(count / elapsed for count, elapsed in (future.result() for future in done))
+
+
+async def _round(raw: float, server: processes.Server, people: People, seconds: float) -> Round:
+    with_password = [
+        Pair(
+            ServiceBrowser(server.address, people.vouching, person, password=person.password),
+            ServicePhone(server.address, person),
+        )
+        for person in people.persons[:WITH_PASSWORD]
+    ]
+    browsers = [
+        ServiceBrowser(server.address, people.vouching, person, password=person.password)
+        for person in people.persons[:WITH_PASSWORD]
+    ]
+    vouched = [service_pair(server.address, people.vouching, person) for person in people.persons[WITH_PASSWORD:]]
+    await connect([*with_password, *vouched])
+    for browser in browsers:
+        await browser.connect()
+    try:
+        completed = await closed_loop(server, with_password, seconds)
+        begun, errors = await _begun_per_second(browsers, seconds)
+        alone = await open_loop(server, vouched, VOUCHED_RATE, seconds)
+        beside = asyncio.create_task(_begun_per_second(browsers, seconds + 1))
+        slowed = await open_loop(server, vouched, VOUCHED_RATE, seconds)
+        beside_rate, beside_errors = await beside
+    finally:
+        for pair in (*with_password, *vouched):
+            pair.close()
+        for browser in browsers:
+            browser.close()
+    return Round(raw, begun, errors + beside_errors, completed, alone, slowed, beside_rate)
+
+
+async def _begun_per_second(browsers: Sequence[ServiceBrowser], seconds: float) -> tuple[float, Counter[str]]:
+    """Everybody begins over and over for that long; how many were begun a second, and what went wrong."""
+    until, begun, errors = time.perf_counter() + seconds, 0, Counter[str]()
+
+    async def one(browser: ServiceBrowser) -> None:
+        nonlocal begun
+        former: Begun | None = None
+        while time.perf_counter() < until:
+            try:
+                former = await (browser.begin() if former is None else browser.begin_instead_of(former))
+                begun += 1
+            except ExchangeError as error:
+                errors[str(error)] += 1
+                former = None
+
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for browser in browsers:
+            group.create_task(one(browser))
+    return begun / (time.perf_counter() - started), errors

@@ -1,0 +1,1 @@
+"""The benchmark harness: its statistics, its clients, its yardstick."""

@@ -1,0 +1,124 @@
+// One phone's screen: the oldest prompt that nobody has closed, or quiet.
+
+import { draw, list, pressed, say, speak } from "./parts.js";
+import { LINE, duration, ending, facts } from "./words.js";
+import * as world from "./world.js";
+
+/** Draw a phone; the returned function brings it up to date, without touching what somebody is typing. */
+export function phoneView(screen, id) {
+  const { root, parts } = draw("phone-view");
+  screen.replaceChildren(root);
+  let drawn = "";
+  let tick = () => {};
+  let clock = 0;
+  const timer = setInterval(() => (root.isConnected ? tick() : clearInterval(timer)), 500);
+
+  return ({ now, phones }) => {
+    const phone = phones.find((each) => each.id === id);
+    clock = Date.parse(now) - Date.now();
+    if (!phone) return gone(parts);
+    say(parts.name, phone.name);
+    parts.line.textContent = LINE[phone.line];
+    parts.line.dataset.line = phone.line;
+    parts.trouble.hidden = !phone.trouble;
+    if (phone.trouble) say(parts.trouble, phone.trouble);
+
+    const prompt = phone.prompts[0];
+    const waiting = phone.prompts.filter((each) => each.state === "waiting").length;
+    document.title = waiting ? `(${waiting}) ${phone.name}` : phone.name;
+    const wanted = prompt ? `${prompt.id} ${prompt.state}` : "quiet";
+    if (wanted !== drawn) {
+      drawn = wanted;
+      tick = () => {};
+      if (!prompt) quiet(parts.stage, phone);
+      else if (prompt.state === "waiting") tick = ask(parts.stage, phone, prompt, () => Date.now() + clock);
+      else done(parts.stage, phone, prompt);
+    }
+    queue(parts.stage, phone.prompts.length - 1);
+    tick();
+  };
+}
+
+function gone(parts) {
+  parts.name.textContent = "No such phone";
+  parts.line.textContent = "";
+  parts.trouble.hidden = false;
+  parts.trouble.textContent = "This phone isn’t here any more.";
+  parts.stage.replaceChildren();
+}
+
+function quiet(stage, phone) {
+  const { root, parts } = draw("quiet-view");
+  say(parts.username, phone.username ?? "the owner of this phone");
+  list(parts.facts, [
+    ["Service", phone.service],
+    ["Device", phone.id],
+    ["Platform", phone.platform],
+  ]);
+  parts.remove.addEventListener("click", () => {
+    pressed(root, parts.error, async () => {
+      await world.remove(phone.id);
+      location.hash = "";
+    });
+  });
+  const focused = stage.contains(document.activeElement);
+  stage.replaceChildren(root);
+  if (focused) document.getElementById("phone-name").focus();
+}
+
+function queue(stage, more) {
+  const note = stage.querySelector(".queue");
+  if (!note) return;
+  note.hidden = more < 1;
+  note.textContent = more === 1 ? "One more is waiting after this" : `${more} more are waiting after this`;
+}
+
+function ask(stage, phone, prompt, now) {
+  const { root, parts } = draw("ask-view");
+  const { form, error } = parts;
+  const numbered = prompt.confirm === "number";
+  const digits = prompt.digits ?? 2;
+  const field = form.elements.number;
+  say(parts.application, prompt.application);
+  list(parts.facts, facts(prompt));
+  parts["number-part"].hidden = !numbered;
+  parts["number-label"].textContent = `Number shown in the browser (${digits} digits)`;
+  field.maxLength = digits;
+  field.pattern = `[0-9]{${digits}}`;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (numbered && !new RegExp(`^${field.pattern}$`).test(field.value)) {
+      error.textContent = `Type the ${digits} digits that the browser shows.`;
+      field.setAttribute("aria-invalid", "true");
+      field.focus();
+      return;
+    }
+    field.removeAttribute("aria-invalid");
+    pressed(form, error, () => world.verify(phone.id, prompt.id, numbered ? field.value : null));
+  });
+  parts.deny.addEventListener("click", () => pressed(form, error, () => world.deny(phone.id, prompt.id)));
+  parts.fraud.addEventListener("click", () => pressed(form, error, () => world.reportFraud(phone.id, prompt.id)));
+
+  stage.replaceChildren(root);
+  speak(`${prompt.application} asks: are you trying to sign in?`);
+  if (numbered) field.focus();
+  else document.getElementById("ask-title").focus();
+  return () => {
+    const seconds = Math.max(0, Math.round((Date.parse(prompt.expires_at) - now()) / 1000));
+    parts.left.textContent = `Expires in ${duration(seconds)}`;
+  };
+}
+
+function done(stage, phone, prompt) {
+  const { root, parts } = draw("done-view");
+  const [mood, title, text] = ending(prompt);
+  root.dataset.mood = mood;
+  parts.mark.textContent = { good: "✓", bad: "✕", flat: "–" }[mood];
+  parts.title.textContent = title;
+  parts.text.textContent = text;
+  say(parts.application, prompt.application);
+  parts.close.addEventListener("click", () => world.dismiss(phone.id, prompt.id));
+  stage.replaceChildren(root);
+  speak(`${title}. ${text}`);
+  parts.title.focus();
+}

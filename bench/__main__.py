@@ -10,9 +10,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from bench import idle_devices, load, passwords, sign_in
-from bench.machine import cores, describe
+from bench.machine import LimitError, cores, describe
+from bench.people import RegistrationError
+from bench.processes import StartError
 from bench.results import RESULTS, Options, Result, save
 from bench.results import load as read
 
@@ -82,7 +85,11 @@ def _run(name: str, benchmark: Callable[[Options, Console], Result], options: Op
     console, machine = Console(), describe()
     if cores().shared:
         console.print("Only one core: server and load share it, so rates mean little here.")
-    result = benchmark(options, console)
+    try:
+        result = benchmark(options, console)
+    except (StartError, RegistrationError, LimitError) as error:
+        Console(stderr=True).print(Text(str(error)))
+        raise typer.Exit(1) from error
     for table in result.tables():
         table.show(console)
     console.print(f"Every measurement: {save(name, machine, options, result, target)}")

@@ -68,7 +68,7 @@ class IdleResult:
 
 
 def run(options: Options, console: Console) -> IdleResult:
-    """Measure. Raises `StartError` if a server does not start, `RuntimeError` if too few files may be open."""
+    """Measure. Raises `StartError` if a server does not start, `LimitError` if too few files may be open."""
     sizes = options.devices or DEVICES
     most = max(sizes)
     allow_open_files(most + WARM_UP + 500)

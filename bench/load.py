@@ -90,7 +90,7 @@ class LoadResult:
 
 
 def run(options: Options, console: Console) -> LoadResult:
-    """Measure. Raises `StartError` if the service does not start, `RuntimeError` if too few files may be open."""
+    """Measure. Raises `StartError` if the service does not start, `LimitError` if too few files may be open."""
     waiting, seconds = options.waiting or WAITING, options.seconds_or(SECONDS)
     allow_open_files(2 * waiting + 500)
     with service(waiting, console) as contestant, pinned(cores().load):

@@ -45,17 +45,19 @@ def pinned(to: frozenset[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+class LimitError(Exception):
+    """The machine does not allow what a benchmark needs; the text says what, and how to see it."""
+
+
 def allow_open_files(wanted: int) -> None:
     """Raise this process's limit of open files, which its children inherit, to at least `wanted`.
 
-    Raises `RuntimeError` where the hard limit is lower.
+    Raises `LimitError` where the hard limit is lower.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         if hard != resource.RLIM_INFINITY and hard < wanted:
-            raise RuntimeError(
-                f"this benchmark opens {wanted} files and sockets; the limit here is {hard} (ulimit -Hn)"
-            )
+            raise LimitError(f"this benchmark opens {wanted} files and sockets; the limit here is {hard} (ulimit -Hn)")
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 

@@ -46,7 +46,7 @@ class PrototypeBrowser:
         self._address = address
         self._begin = request("POST", "/sign-ins", address, {}, _encode({"user": user}))
         self._told: asyncio.Future[None]
-        self._http: HttpConnection
+        self._http = HttpConnection()
 
     async def connect(self) -> None:
         """Connect to the server."""
@@ -97,14 +97,15 @@ class PrototypePhone:
         self._expected: dict[str, asyncio.Future[None]] = {}
         self._ready: asyncio.Future[None]
         self._acknowledged: asyncio.Future[None]
-        self._socket: WebSocketConnection
+        self._socket = WebSocketConnection(self._heard, self._lost)
 
     async def connect(self) -> None:
         """Connect and wait until the key is taken."""
         self._ready = asyncio.get_running_loop().create_future()
         self._acknowledged = asyncio.get_running_loop().create_future()
         target = f"/phone?user={self._user}"
-        self._socket = await WebSocketConnection.open(self._address, target, self._heard, self._lost)
+        self._socket = WebSocketConnection(self._heard, self._lost)
+        await self._socket.open(self._address, target)
         self._socket.send_binary(self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
         await self._ready
 

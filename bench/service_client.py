@@ -146,7 +146,7 @@ class ServiceBrowser:
         self._body = Begin(person.username, client, password)
         self._begin = request("POST", "/v1/sign-ins", address, self._headers, _encode(self._body))
         self._told: asyncio.Future[None]
-        self._http: HttpConnection
+        self._http = HttpConnection()
 
     async def connect(self) -> None:
         """Connect to the service."""
@@ -221,13 +221,14 @@ class ServicePhone:
         self._expected: dict[str, asyncio.Future[None]] = {}
         self._unacknowledged: dict[str, asyncio.Future[None]] = {}
         self._ready: asyncio.Future[None]
-        self._socket: WebSocketConnection
+        self._socket = WebSocketConnection(self._heard, self._lost)
 
     async def connect(self) -> None:
         """Connect and authenticate."""
         self._shown.clear()
         self._ready = asyncio.get_running_loop().create_future()
-        self._socket = await WebSocketConnection.open(self._address, _SOCKET, self._heard, self._lost)
+        self._socket = WebSocketConnection(self._heard, self._lost)
+        await self._socket.open(self._address, _SOCKET)
         await self._ready
 
     def prompted(self, begun: Begun) -> asyncio.Future[None]:

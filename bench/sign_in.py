@@ -51,6 +51,7 @@ METRICS = (
     Metric("whole less thinking p99 ms", lambda taken: taken.whole_less_thinking.p99, 1),
     Metric("long-poll parked %", lambda taken: taken.parked_percent, 1),
     Metric("long-polls each", lambda taken: taken.polls, 2),
+    Metric("server's core busy %", lambda taken: taken.server_cpu_percent, 0),
     Metric("load's core busy %", lambda taken: taken.driver_cpu_percent, 0),
 )
 

@@ -48,7 +48,6 @@ class HttpConnection(asyncio.Protocol):
     """One keep-alive connection with at most one request under way."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._received = b""
         self._answer: asyncio.Future[Response] | None = None
         self._transport: asyncio.Transport | None = None
@@ -63,7 +62,7 @@ class HttpConnection(asyncio.Protocol):
         """Write a request at once; the future brings its answer, or `ConnectionError`."""
         if self._transport is None or self._answer is not None:
             raise ConnectionError("the connection is closed, or still waits for an answer")
-        self._answer = self._loop.create_future()
+        self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(message)
         return self._answer
 
@@ -112,31 +111,27 @@ class HttpConnection(asyncio.Protocol):
 
 
 class WebSocketConnection(asyncio.Protocol):
-    """One WebSocket, client side, without extensions; answers pings by itself."""
+    """One WebSocket, client side, without extensions; answers pings by itself.
+
+    `on_message` gets each text or binary payload, `on_lost` the reason when the connection ends.
+    """
 
     def __init__(self, on_message: Callable[[bytes], None], on_lost: Callable[[str], None]) -> None:
         self._on_message = on_message
         self._on_lost = on_lost
         self._received = bytearray()
-        self._upgraded = asyncio.get_running_loop().create_future()
+        self._upgraded: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._closed_because = "closed by the server"
 
-    @classmethod
-    async def open(
-        cls, address: Address, target: str, on_message: Callable[[bytes], None], on_lost: Callable[[str], None]
-    ) -> "WebSocketConnection":
-        """Connect and upgrade; `on_message` gets each payload, `on_lost` the reason when the connection ends.
+    async def open(self, address: Address, target: str) -> None:
+        """Connect and upgrade (RFC 6455, section 4.1); the server's first frames may be handed on before this returns.
 
         Raises `OSError` if nobody listens or the server refuses.
         """
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(lambda: cls(on_message, on_lost), *address)
-        await connection.upgrade(address, target)
-        return connection
-
-    async def upgrade(self, address: Address, target: str) -> None:
-        """Ask for the WebSocket (RFC 6455, section 4.1). Raises `ConnectionError` if the server refuses."""
+        upgraded = self._upgraded = loop.create_future()
+        await loop.create_connection(lambda: self, *address)
         headers = {
             "Upgrade": "websocket",
             "Connection": "Upgrade",
@@ -144,7 +139,7 @@ class WebSocketConnection(asyncio.Protocol):
             "Sec-WebSocket-Version": "13",
         }
         self._write(request("GET", target, address, headers))
-        await self._upgraded
+        await upgraded
 
     def send_text(self, payload: bytes) -> None:
         """Send one text frame."""
@@ -166,7 +161,7 @@ class WebSocketConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by asyncio: hand on every complete frame."""
         self._received += data
-        if not self._upgraded.done() and not self._switch_protocols():
+        if self._upgraded is not None and not self._switch_protocols(self._upgraded):
             return
         while (frame := _take_frame(self._received)) is not None:
             opcode, payload = frame
@@ -184,11 +179,11 @@ class WebSocketConnection(asyncio.Protocol):
         """Called by asyncio."""
         self._transport = None
         why = f"the WebSocket was lost: {exc or self._closed_because}"
-        if not self._upgraded.done():
+        if self._upgraded is not None and not self._upgraded.done():
             self._upgraded.set_exception(ConnectionError(why))
         self._on_lost(why)
 
-    def _switch_protocols(self) -> bool:
+    def _switch_protocols(self, upgraded: asyncio.Future[None]) -> bool:
         end = self._received.find(b"\r\n\r\n")
         if end < 0:
             return False
@@ -197,7 +192,9 @@ class WebSocketConnection(asyncio.Protocol):
             self.close()
             return False
         del self._received[: end + 4]
-        self._upgraded.set_result(None)
+        self._upgraded = None
+        if not upgraded.done():
+            upgraded.set_result(None)
         return True
 
     def _write(self, data: bytes) -> None:

@@ -106,7 +106,8 @@ async def test_a_closed_connection_fails_the_request_under_way_and_the_next() ->
 async def test_frames_of_every_length_form_arrive_unharmed(size: int) -> None:
     async with serving() as address:
         messages, lost = asyncio.Queue[bytes](), asyncio.Queue[str]()
-        socket = await WebSocketConnection.open(address, "/socket", messages.put_nowait, lost.put_nowait)
+        socket = WebSocketConnection(messages.put_nowait, lost.put_nowait)
+        await socket.open(address, "/socket")
         text, binary = (
             ("é" * size).encode()[: size - size % 2],
             bytes(range(256)) * (size // 256) + b"\0" * (size % 256),
@@ -122,7 +123,8 @@ async def test_frames_of_every_length_form_arrive_unharmed(size: int) -> None:
 async def test_a_socket_that_the_server_closes_says_why() -> None:
     async with serving() as address:
         lost = asyncio.Queue[str]()
-        socket = await WebSocketConnection.open(address, "/socket", lambda _: None, lost.put_nowait)
+        socket = WebSocketConnection(lambda _: None, lost.put_nowait)
+        await socket.open(address, "/socket")
         socket.send_text(b"leave")
         async with asyncio.timeout(30):
             assert "1012 restarting" in await lost.get()
@@ -132,5 +134,6 @@ async def test_a_socket_that_the_server_closes_says_why() -> None:
 
 async def test_a_refused_upgrade_is_an_error() -> None:
     async with serving() as address:
+        socket = WebSocketConnection(lambda _: None, lambda _: None)
         with pytest.raises(ConnectionError, match="404"):
-            await WebSocketConnection.open(address, "/nowhere", lambda _: None, lambda _: None)
+            await socket.open(address, "/nowhere")

@@ -12,13 +12,13 @@ from typing import NamedTuple, Protocol, TypeVar
 import msgspec
 
 from push_service.model.application import Application
-from push_service.model.challenge import Challenge, DeliveryState
-from push_service.model.decision import Audit, Remembered, Rule
+from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.device import Device, UsedActivation
 from push_service.model.ids import ApplicationId, ChallengeId, DeviceId, SignInId, UserId
 from push_service.model.instant import Instant
 from push_service.model.throttle import Charge
-from push_service.model.user import Pending, Seen, User, UserState
+from push_service.model.user import Pending, User, UserState
+from push_service.model.view import Seen
 
 R = TypeVar("R")
 
@@ -49,13 +49,6 @@ class Committed(NamedTuple):
 
     topics: tuple[Topic, ...]
     audit: tuple[Audit, ...]
-
-
-class Watched(msgspec.Struct, frozen=True):
-    """A sign-in as read for its browser: what it sees, and how far the prompt has come."""
-
-    seen: Seen
-    delivery: DeliveryState
 
 
 class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,13 +111,15 @@ class Store(Protocol):
         """The store's clock: the only one that decides."""
         ...
 
-    async def decide(self, user_id: UserId, rule: Rule[R], charges: Sequence[Charge] = ()) -> tuple[R, Committed]:
+    async def decide(
+        self, user_id: UserId, rule: Rule[R], charges: Sequence[Charge] = ()
+    ) -> tuple[Decision[R], Committed]:
         """Run the rule on the user's snapshot and commit what it decides, durably, in one transaction.
 
         The rule may run more than once; decisions of different users share commits and never fail together. `charges` are
-        spent in the same transaction; one that would go over raises TooManyRequests and nothing is written. Raises
-        UnknownUser, the rule's own refusals (what they record is committed first), and Duplicate where a unique value is
-        taken.
+        spent in the same transaction; one that would go over raises TooManyRequests and nothing is written. A decision that
+        refuses is committed like any other and returned. Raises UnknownUser, what the rule raises, and Duplicate where a
+        unique value is taken: nothing is written then.
         """
         ...
 
@@ -152,7 +147,7 @@ class Store(Protocol):
         """Users by name key, a page at a time."""
         ...
 
-    async def watch(self, sign_in_id: SignInId) -> Watched | None:
+    async def watch(self, sign_in_id: SignInId) -> Seen | None:
         """A sign-in as its browser sees it, over or not. One read, one moment."""
         ...
 

@@ -21,6 +21,7 @@ class AppNotification:
     kind = MethodKind.APP_NOTIFICATION
     amr: tuple[str, ...] = ("swk",)
     disturbs = True
+    asks_all = True
 
     def ask(self, guard: Guard, method: Method, draft: Draft, taken: Iterable[str], policy: Policy) -> Question:
         """Ask every enrolled device, with a number that none of the person's other prompts has."""

@@ -14,7 +14,7 @@ import msgspec
 from push_service.model.challenge import Challenge, Delivery
 from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import ServiceError
-from push_service.model.ids import SignInId, UserId
+from push_service.model.ids import DeviceId, SignInId, UserId
 from push_service.model.instant import Instant
 from push_service.model.sign_in import SignIn
 from push_service.model.user import Snapshot, User
@@ -96,6 +96,7 @@ class Decision(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     challenges: tuple[Challenge, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
     device: Device | None = None
+    removed_devices: tuple[DeviceId, ...] = ()
     activation: UsedActivation | None = None
     withhold_results_since: Instant | None = None
     """Take back the results of sign-ins approved since then."""

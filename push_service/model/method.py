@@ -79,6 +79,9 @@ class VerificationMethod(Protocol):
     disturbs: bool
     """Whether asking makes something appear or ring at the person: only such asking is limited as a prompt."""
 
+    asks_all: bool
+    """Whether asking by one method of this kind asks all of the kind at once."""
+
     def ask(self, guard: Guard, method: Method, draft: Draft, taken: Iterable[str], policy: Policy) -> Question:
         """Put the question; `taken` are the secrets of the person's other pending challenges."""
         ...

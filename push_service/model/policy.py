@@ -78,3 +78,12 @@ READABLE_SECONDS = 600
 
 RESULT_SECONDS = 120
 """How long the signed result of an approved sign-in is valid, and handed out."""
+
+SETTINGS_CHANGE_SECONDS = 600
+"""How long after a two-step sign-in for them the settings may be changed."""
+
+SETTINGS_READING_SECONDS = 3600
+"""How long after it they may be read."""
+
+MAX_WAITS = 8
+"""How many requests may wait on one sign-in at once."""

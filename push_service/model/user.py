@@ -110,14 +110,6 @@ class Pending(msgspec.Struct, frozen=True):
     challenge: Challenge | None
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """A sign-in as its browser sees it, over or not: with its latest challenge and the user whose methods it lists."""
-
-    sign_in: SignIn
-    challenge: Challenge | None
-    user: User
-
-
 class Snapshot(msgspec.Struct, frozen=True):
     """What a rule reads: the user and their live sign-ins, as of one moment."""
 

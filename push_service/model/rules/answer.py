@@ -32,9 +32,7 @@ def answer(
 ) -> Decision[AnswerOutcome | None]:
     """Decide by an answer. None: the challenge is not pending any more; what it became is for the caller to read."""
     changes = Changes(snapshot, now)
-    if not any(
-        each.id == given.device_id and each.thumbprint == given.thumbprint for each in changes.guard.devices
-    ):
+    if not any(each.id == given.device_id and each.thumbprint == given.thumbprint for each in changes.guard.devices):
         return changes.refuse(
             UnknownDevice(),
             Audit(kind=AuditKind.ANSWER_REFUSED, actor=Actor.DEVICE, source=given.device_id),
@@ -75,9 +73,7 @@ def report_fraud_late(
     changes = Changes(snapshot, now)
     changes.withhold_results_since = after(now, -RESULT_SECONDS)
     _heed_fraud(changes, sign_in, given, policy)
-    return msgspec.structs.replace(
-        changes.decision(None), refusal=TooLate(state=sign_in.state.value, reported=True)
-    )
+    return msgspec.structs.replace(changes.decision(None), refusal=TooLate(state=sign_in.state.value, reported=True))
 
 
 def repeated(challenge: Challenge, sign_in: SignIn, given: SignedAnswer, now: Instant) -> AnswerOutcome:
@@ -123,9 +119,7 @@ def _count_wrong(changes: Changes, challenge: Challenge, policy: Policy) -> None
     failures = Failures(before.in_a_row + 1, remembered(before.at, (policy.wrong_numbers,), changes.now))
     methods = changes.guard.methods
     if failures.in_a_row >= CONSECUTIVE_FAILURES:
-        methods = tuple(
-            msgspec.structs.replace(each, disabled=True) if each.kind is kind else each for each in methods
-        )
+        methods = tuple(msgspec.structs.replace(each, disabled=True) if each.kind is kind else each for each in methods)
         changes.record(Audit(kind=AuditKind.METHOD_DISABLED, actor=Actor.DEVICE, data={"method": kind.value}))
     changes.update_guard(failures={**changes.guard.failures, kind: failures}, methods=methods)
 
@@ -133,9 +127,7 @@ def _count_wrong(changes: Changes, challenge: Challenge, policy: Policy) -> None
 def _heed_fraud(changes: Changes, sign_in: SignIn, given: SignedAnswer, policy: Policy) -> None:
     """Whoever has the password is a stranger: nothing of theirs goes on, and no prompt appears for a while."""
     for each in changes.live:
-        changes.end(
-            each, SignInEvent.CANCELLED, Actor.DEVICE, reason=Reason.FRAUD_REPORTED, source=given.device_id
-        )
+        changes.end(each, SignInEvent.CANCELLED, Actor.DEVICE, reason=Reason.FRAUD_REPORTED, source=given.device_id)
     changes.update_guard(muted_until=after(changes.now, policy.fraud_mute_seconds))
     changes.record(
         Audit(

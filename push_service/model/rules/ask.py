@@ -56,9 +56,7 @@ def ask(changes: Changes, sign_in: SignIn, method: Method, draft: Draft, methods
         digits=question.digits,
         started_at=draft.requested_at,
     )
-    sign_in = msgspec.structs.replace(
-        sign_in, challenge_id=challenge.id, notice=None, expires_at=draft.expires_at
-    )
+    sign_in = msgspec.structs.replace(sign_in, challenge_id=challenge.id, notice=None, expires_at=draft.expires_at)
     changes.put(sign_in, challenge)
     for device_id in question.devices:
         changes.deliver(

@@ -23,7 +23,8 @@ from push_service.model.rules.ask import ask_first
 from push_service.model.rules.changes import Changes
 from push_service.model.sign_in import Asker, Reason, SignIn, SignInEvent, SignInState
 from push_service.model.throttle import Charge, spend, wait_seconds
-from push_service.model.user import Guard, Seen, Snapshot, UserState, primary_method, usable_methods
+from push_service.model.user import Guard, Snapshot, UserState, primary_method, usable_methods
+from push_service.model.view import Seen
 
 PASSWORD_ONLY = ("pwd",)
 

@@ -14,7 +14,8 @@ from push_service.model.policy import Policy
 from push_service.model.rules.ask import ask, may_ask_at, record_asked
 from push_service.model.rules.changes import Changes
 from push_service.model.sign_in import Reason, SignInEvent, SignInState
-from push_service.model.user import Seen, Snapshot, usable_methods
+from push_service.model.user import Snapshot, usable_methods
+from push_service.model.view import Seen
 
 
 def expire(snapshot: Snapshot, now: Instant) -> Decision[int]:
@@ -29,9 +30,7 @@ def withdraw(snapshot: Snapshot, now: Instant, sign_in_id: SignInId, source: str
     pending = changes.pending(sign_in_id)
     if pending is None:
         return changes.decision(None)
-    over = changes.end(
-        pending, SignInEvent.CANCELLED, Actor.BROWSER, reason=Reason.CANCELLED, source=source
-    )
+    over = changes.end(pending, SignInEvent.CANCELLED, Actor.BROWSER, reason=Reason.CANCELLED, source=source)
     return changes.decision(changes.seen(over), until=over.expires_at)
 
 
@@ -51,9 +50,7 @@ def choose(
     if pending is None:
         return changes.decision(None)
     sign_in, former = pending.sign_in, pending.challenge
-    record = Audit(
-        kind=AuditKind.SIGN_IN_REFUSED, actor=Actor.BROWSER, sign_in_id=sign_in_id, source=sign_in.asker.ip
-    )
+    record = Audit(kind=AuditKind.SIGN_IN_REFUSED, actor=Actor.BROWSER, sign_in_id=sign_in_id, source=sign_in.asker.ip)
     asking = former if former and former.state is ChallengeState.PENDING else None
     if instead_of is not None and (asking is None or asking.id != instead_of):
         return changes.refuse(ChallengeChanged(), record)

@@ -16,7 +16,8 @@ from push_service.model.errors import ServiceError
 from push_service.model.ids import ChallengeId, DeviceId, SignInId
 from push_service.model.instant import Instant
 from push_service.model.sign_in import TERMINAL, Reason, SignIn, SignInEvent
-from push_service.model.user import Guard, Pending, Seen, Snapshot, User, UserState
+from push_service.model.user import Guard, Pending, Snapshot, User, UserState
+from push_service.model.view import Seen
 
 R = TypeVar("R")
 
@@ -43,6 +44,7 @@ class Changes:
         self._deliveries: list[Delivery] = []
         self._audit: list[Audit] = []
         self.device: Device | None = None
+        self.removed_devices: tuple[DeviceId, ...] = ()
         self.activation: UsedActivation | None = None
         self.withhold_results_since: Instant | None = None
         for each in snapshot.live:
@@ -159,6 +161,7 @@ class Changes:
             challenges=tuple(self._challenges.values()),
             deliveries=tuple(self._deliveries),
             device=self.device,
+            removed_devices=self.removed_devices,
             activation=self.activation,
             withhold_results_since=self.withhold_results_since,
             remove_user=remove_user,

@@ -10,7 +10,7 @@ import msgspec
 
 from push_service.model.challenge import ChallengeState, MethodKind
 from push_service.model.decision import Actor, Audit, AuditKind, Decision
-from push_service.model.device import Device, DeviceState, UsedActivation
+from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import InvalidActivationCode, LastMethod, UnknownDevice, UnknownMethod
 from push_service.model.ids import DeviceId, MethodId, SignInId
 from push_service.model.instant import Instant
@@ -124,7 +124,9 @@ def remove_method(
     if _last_goes(changes, kept, methods):
         return changes.refuse(LastMethod(), Audit(kind=AuditKind.DEVICE_REFUSED, actor=actor, source=source))
     _keep(changes, kept, changes.guard.devices)
-    changes.record(Audit(kind=AuditKind.DEVICE_CHANGED, actor=actor, source=source, data={"removed": method.kind.value}))
+    changes.record(
+        Audit(kind=AuditKind.DEVICE_CHANGED, actor=actor, source=source, data={"removed": method.kind.value})
+    )
     return changes.decision(())
 
 
@@ -163,9 +165,7 @@ def choose_primary(
     """Make a method the one that is asked first."""
     changes = Changes(snapshot, now)
     if not any(each.id == method_id for each in usable_methods(changes.guard, methods)):
-        return changes.refuse(
-            UnknownMethod(), Audit(kind=AuditKind.DEVICE_REFUSED, actor=Actor.BROWSER, source=source)
-        )
+        return changes.refuse(UnknownMethod(), Audit(kind=AuditKind.DEVICE_REFUSED, actor=Actor.BROWSER, source=source))
     changes.update_guard(primary=method_id)
     changes.record(Audit(kind=AuditKind.PRIMARY_CHANGED, actor=Actor.BROWSER, source=source))
     return changes.decision(None)
@@ -175,6 +175,7 @@ def forget_all_methods(changes: Changes, methods: Methods) -> None:
     """Take everything registered away, as an administrator may."""
     for device in changes.guard.devices:
         changes.record(Audit(kind=AuditKind.DEVICE_REMOVED, actor=Actor.OPERATOR, data={"device": device.id}))
+    changes.removed_devices = tuple(device.id for device in changes.guard.devices)
     _keep(changes, (), ())
     changes.update_guard(activation=None, failures={})
     _end_the_unverifiable(changes, methods)
@@ -191,9 +192,7 @@ def _without_device(
     if actor is not Actor.OPERATOR and _last_goes(changes, kept, methods):
         return changes.refuse(LastMethod(), refused)
     _keep(changes, kept, devices)
-    changes.record(
-        Audit(kind=AuditKind.DEVICE_REMOVED, actor=actor, source=source, data={"device": device_id})
-    )
+    changes.record(Audit(kind=AuditKind.DEVICE_REMOVED, actor=actor, source=source, data={"device": device_id}))
     _end_the_unverifiable(changes, methods)
     return changes.decision((device_id,))
 
@@ -236,9 +235,7 @@ def _registering(changes: Changes, sign_in_id: SignInId) -> bool:
     return pending is not None and pending.sign_in.state is SignInState.REGISTRATION_REQUIRED
 
 
-def _go_on(
-    changes: Changes, sign_in: SignIn, method: Method, draft: Draft, methods: Methods, policy: Policy
-) -> None:
+def _go_on(changes: Changes, sign_in: SignIn, method: Method, draft: Draft, methods: Methods, policy: Policy) -> None:
     registered = sign_in.after(SignInEvent.REGISTERED, changes.now)
     asked = ask_first(changes, registered, method, draft, methods, policy)
     if not isinstance(asked, SignIn):

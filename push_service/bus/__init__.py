@@ -1,0 +1,1 @@
+"""The bell: implementations of ports.Bus. Nothing here carries state."""

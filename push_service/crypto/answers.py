@@ -1,0 +1,96 @@
+"""A device's signed answer, checked in everything that needs no decision: signature, key, nonce, context, claims.
+
+Whatever fails here is `invalid_answer`: nothing changes and no try is counted. Whether the number is right is the rule's to say.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import re
+
+import msgspec
+
+from push_service import strict_json
+from push_service.crypto import jws
+from push_service.model.challenge import Challenge, ChallengeState
+from push_service.model.device import Device
+from push_service.model.errors import InvalidAnswer, InvalidRequest
+from push_service.model.instant import Instant, unix
+from push_service.model.method import AnswerDecision, SignedAnswer
+
+TYP = "device-answer+jwt"
+SKEW_SECONDS = 60
+_DIGITS = re.compile(r"[0-9]{2,8}")
+
+
+class _Claims(msgspec.Struct, frozen=True):
+    challenge_id: str
+    nonce: str
+    decision: AnswerDecision
+    ctx: str
+    iat: int
+    number: str | None = None
+
+
+def challenge_of(token: str) -> str:
+    """Which challenge an answer claims to be for: to look it up by, before anything is believed. Raises InvalidAnswer."""
+    return _claims(_parse(token).payload).challenge_id
+
+
+def check(token: str, device: Device, challenge: Challenge, now: Instant) -> SignedAnswer:
+    """The answer, if this device signed it for this challenge. Raises InvalidAnswer."""
+    unverified = _parse(token)
+    if unverified.header.kid != device.id:
+        raise InvalidAnswer
+    try:
+        claims = _claims(jws.verify(unverified, jws.load_key(device.key)))
+    except jws.BadToken:
+        raise InvalidAnswer from None
+    fits = claims.challenge_id == challenge.id and hmac.compare_digest(claims.nonce.encode(), challenge.nonce.encode())
+    shown = hmac.compare_digest(claims.ctx.encode(), context_digest(challenge.context).encode())
+    timely = unix(challenge.started_at) - SKEW_SECONDS <= claims.iat <= unix(now) + SKEW_SECONDS
+    if not (fits and shown and timely):
+        raise InvalidAnswer
+    verifying = claims.decision is AnswerDecision.VERIFY
+    number = claims.number if verifying else None
+    if verifying and challenge.state is ChallengeState.PENDING and challenge.digits:
+        _require_digits(number, challenge.digits)
+    return SignedAnswer(
+        challenge_id=challenge.id,
+        device_id=device.id,
+        thumbprint=device.thumbprint,
+        decision=claims.decision,
+        number=number,
+        digest=_digest(challenge.id, device.id, claims.decision.value, number or ""),
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def context_digest(context: str) -> str:
+    """What an answer's `ctx` must be: base64url SHA-256 of the context's text."""
+    return jws.base64url(hashlib.sha256(context.encode()).digest())
+
+
+def _require_digits(number: str | None, digits: int) -> None:
+    if number is None or len(number) != digits or not _DIGITS.fullmatch(number):
+        raise InvalidAnswer(f"The answer needs the number: {digits} digits, as a string.")
+
+
+def _digest(*parts: str) -> str:
+    return jws.base64url(hashlib.sha256("\0".join(parts).encode()).digest())
+
+
+def _parse(token: str) -> jws.Unverified:
+    try:
+        return jws.parse(token, TYP)
+    except jws.BadToken:
+        raise InvalidAnswer from None
+
+
+def _claims(payload: bytes) -> _Claims:
+    try:
+        return strict_json.decode(payload, _Claims)
+    except InvalidRequest:
+        raise InvalidAnswer from None

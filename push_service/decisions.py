@@ -1,0 +1,50 @@
+"""The only way to change anything of a person: decide, and, only after the commit, tell.
+
+Every use case goes through here, so that no bell, log line or metric speaks of what a crash could still undo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from push_service.model.decision import Audit, Rule
+from push_service.model.ids import UserId
+from push_service.model.throttle import Charge
+from push_service.ports import Bus, Committed, Store
+
+R = TypeVar("R")
+
+Observer = Callable[[Audit], None]
+"""Hears of every committed audit record: logs and metrics."""
+
+
+class Decisions:
+    """Commits by the store, then rings the bus and tells the observers."""
+
+    def __init__(self, store: Store, bus: Bus, observers: Sequence[Observer] = ()) -> None:
+        """Use this store as the truth and this bus as the bell."""
+        self._store, self._bus, self._observers = store, bus, tuple(observers)
+
+    async def decide(self, user_id: UserId, rule: Rule[R], charges: Sequence[Charge] = ()) -> R:
+        """Decide; see Store.decide. Raises the decision's refusal, once what it counted is committed."""
+        decision, committed = await self._store.decide(user_id, rule, charges)
+        await self._tell(committed)
+        if decision.refusal is not None:
+            raise decision.refusal
+        return decision.reply
+
+    async def record(self, *audit: Audit) -> None:
+        """Append records that belong to no change of a person."""
+        await self._store.record(audit)
+        self._observe(audit)
+
+    async def _tell(self, committed: Committed) -> None:
+        self._observe(committed.audit)
+        if committed.topics:
+            await self._bus.ring(committed.topics)
+
+    def _observe(self, audit: Sequence[Audit]) -> None:
+        for observer in self._observers:
+            for each in audit:
+                observer(each)

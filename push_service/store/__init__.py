@@ -1,0 +1,1 @@
+"""The truth: implementations of ports.Store. SQL stands here and nowhere else."""

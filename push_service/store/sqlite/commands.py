@@ -1,0 +1,252 @@
+"""What the writer runs: plain functions of a connection, inside its transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+
+from push_service.model import ids
+from push_service.model.challenge import Delivery, DeliveryState
+from push_service.model.decision import Audit, Decision, Rule
+from push_service.model.errors import StoreUnavailable, TooManyRequests, UnknownUser
+from push_service.model.ids import ChallengeId, DeviceId, SignInId, UserId
+from push_service.model.instant import Instant, after
+from push_service.model.policy import MAX_SIGN_IN_SECONDS, SETTINGS_READING_SECONDS
+from push_service.model.throttle import Charge, spend, wait_seconds
+from push_service.model.user import Pending, Snapshot, User
+from push_service.ports import Committed, Topic
+from push_service.store.sqlite import rows
+from push_service.store.sqlite.rows import Rows
+
+R = TypeVar("R")
+
+LIVE = "state IN ('pending', 'registration_required')"
+SWEEP_ROWS = 500
+
+
+def upsert(table: str, names: str, key: str = "id") -> str:
+    """Insert a whole row, or replace the row of that key."""
+    listed = [name.strip() for name in names.split(",")]
+    keys = {name.strip() for name in key.split(",")}
+    updates = ", ".join(f"{name} = excluded.{name}" for name in listed if name not in keys)
+    marks = ", ".join("?" * len(listed))
+    return f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {updates}"  # noqa: S608
+
+
+def insert(table: str, names: str) -> str:
+    """Insert a row; a key that is there already is an error."""
+    return f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * rows.width(names))})"  # noqa: S608
+
+
+_READ_USER = f"SELECT {rows.USER} FROM users WHERE id = ?"  # noqa: S608
+_READ_LIVE = (
+    f"SELECT {rows.columns(rows.SIGN_IN, 's')}, {rows.columns(rows.CHALLENGE, 'c')}"  # noqa: S608
+    f" FROM sign_ins s LEFT JOIN challenges c ON c.id = s.challenge_id WHERE s.user_id = ? AND s.{LIVE} ORDER BY s.begun_at"
+)
+_SWAP = "UPDATE users SET version = version + 1, guard = ? WHERE id = ? AND version = ?"
+_SWAP_VERSION = "UPDATE users SET version = version + 1 WHERE id = ? AND version = ?"
+_SWAP_ALL = (
+    "UPDATE users SET version = version + 1, guard = ?, state = ?, password_hash = ?, admin = ?"
+    " WHERE id = ? AND version = ?"
+)
+_PUT_SIGN_IN = upsert("sign_ins", rows.SIGN_IN)
+_PUT_CHALLENGE = upsert("challenges", rows.CHALLENGE)
+_PUT_DEVICE = upsert("devices", rows.DEVICE)
+_PUT_ACTIVATION = upsert("activations", rows.ACTIVATION, "code_hash")
+_PUT_REMEMBERED = insert("remembered", rows.REMEMBERED)
+_PUT_DELIVERY = insert("deliveries", "challenge_id, device_id, next_at, lease_until")
+_PUT_AUDIT = insert("audit", "decision, n, at, user_id, sign_in_id, actor, kind, code, source, data")
+_WITHHOLD = (
+    "UPDATE sign_ins SET result_jti = NULL, version = version + 1"
+    " WHERE user_id = ? AND result_jti IS NOT NULL AND decided_at >= ?"
+)
+_REMOVE_DEVICE = "UPDATE devices SET state = 'removed', push_token = NULL, totp_secret = NULL WHERE id = ?"
+_ACKNOWLEDGE = (
+    "UPDATE deliveries SET state = ?, acked_at = ? WHERE challenge_id = ? AND device_id = ? AND acked_at IS NULL"
+)
+
+
+def decide(
+    connection: sqlite3.Connection, now: Instant, map_: Rows, user_id: UserId, rule: Rule[R], charges: Sequence[Charge]
+) -> tuple[Decision[R], Committed]:
+    """Read the snapshot, run the rule, write what it decided."""
+    debit(connection, now, charges)
+    snapshot = read_snapshot(connection, map_, user_id)
+    decision = rule(snapshot, now)
+    if decision.until is not None and now >= decision.until:
+        raise StoreUnavailable("The decision came too late to be written.", retry_after=1)
+    if decision.changes:
+        write(connection, now, map_, snapshot.user, decision)
+    return decision, Committed(_topics(user_id, decision), decision.audit)
+
+
+def read_snapshot(connection: sqlite3.Connection, map_: Rows, user_id: UserId) -> Snapshot:
+    """The user with their live sign-ins. Raises UnknownUser."""
+    row = connection.execute(_READ_USER, (user_id,)).fetchone()
+    if row is None:
+        raise UnknownUser
+    return Snapshot(map_.user(row), read_live(connection, map_, user_id))
+
+
+def read_live(connection: sqlite3.Connection, map_: Rows, user_id: UserId) -> tuple[Pending, ...]:
+    """The user's live sign-ins, oldest first."""
+    cut = rows.width(rows.SIGN_IN)
+    found = connection.execute(_READ_LIVE, (user_id,)).fetchall()
+    return tuple(Pending(map_.sign_in(row[:cut]), map_.challenge(row[cut:])) for row in found)
+
+
+def write(connection: sqlite3.Connection, now: Instant, map_: Rows, before: User, decision: Decision[R]) -> None:
+    """Swap the version, and write the rows with it."""
+    execute = connection.execute
+    after_ = decision.user
+    if decision.remove_user:
+        swapped = _remove_user(connection, before)
+    elif after_ is None:
+        swapped = execute(_SWAP_VERSION, (before.id, before.version)).rowcount
+    elif (after_.state, after_.password_hash, after_.admin) == (before.state, before.password_hash, before.admin):
+        swapped = execute(_SWAP, (rows.text(after_.guard), before.id, before.version)).rowcount
+    else:
+        values = (rows.text(after_.guard), after_.state.value, after_.password_hash, int(after_.admin))
+        swapped = execute(_SWAP_ALL, (*values, before.id, before.version)).rowcount
+    if swapped != 1:
+        raise StoreUnavailable("The user changed while being decided about.", retry_after=1)
+    for sign_in in decision.sign_ins:
+        execute(_PUT_SIGN_IN, map_.sign_in_row(sign_in))
+    for challenge in decision.challenges:
+        execute(_PUT_CHALLENGE, map_.challenge_row(challenge))
+    for delivery in decision.deliveries:
+        execute(_PUT_DELIVERY, _delivery_row(delivery))
+    if decision.device or decision.removed_devices or decision.activation or decision.remembered:
+        _write_seldom(connection, now, map_, decision)
+    if decision.withhold_results_since is not None:
+        execute(_WITHHOLD, (before.id, decision.withhold_results_since))
+    record(connection, now, decision.audit)
+
+
+def _write_seldom(connection: sqlite3.Connection, now: Instant, map_: Rows, decision: Decision[R]) -> None:
+    execute = connection.execute
+    if decision.device:
+        execute(_PUT_DEVICE, map_.device_row(decision.device))
+    for device_id in decision.removed_devices:
+        execute(_REMOVE_DEVICE, (device_id,))
+    if decision.activation:
+        # Unused codes of the same person are void, and must not be found by them any more.
+        execute("DELETE FROM activations WHERE user_id = ? AND device_id IS NULL", (decision.activation.user_id,))
+        execute(_PUT_ACTIVATION, msgspec.structs.astuple(decision.activation))
+    if kept := decision.remembered:
+        stale = "DELETE FROM remembered WHERE caller = ? AND route = ? AND key_hash = ? AND until <= ?"
+        execute(stale, (kept.caller, kept.route, kept.key_hash, now))
+        execute(_PUT_REMEMBERED, msgspec.structs.astuple(kept))
+
+
+def _remove_user(connection: sqlite3.Connection, user: User) -> int:
+    connection.execute("DELETE FROM devices WHERE user_id = ?", (user.id,))
+    connection.execute("DELETE FROM activations WHERE user_id = ?", (user.id,))
+    return connection.execute("DELETE FROM users WHERE id = ? AND version = ?", (user.id, user.version)).rowcount
+
+
+def record(connection: sqlite3.Connection, now: Instant, audit: Sequence[Audit]) -> None:
+    """Append records that belong together."""
+    if not audit:
+        return
+    decision = ids.decision_id()
+    for n, each in enumerate(audit):
+        row = (
+            decision,
+            n,
+            now,
+            each.user_id,
+            each.sign_in_id,
+            each.actor.value,
+            each.kind.value,
+            each.code,
+            each.source,
+            rows.text(each.data) if each.data else "{}",
+        )
+        connection.execute(_PUT_AUDIT, row)
+
+
+def debit(connection: sqlite3.Connection, now: Instant, charges: Sequence[Charge]) -> None:
+    """Spend all charges; the savepoint undoes the earlier ones when a later one is refused."""
+    for charge in charges:
+        row = connection.execute("SELECT tat FROM throttles WHERE key = ?", (charge.key,)).fetchone()
+        before = Instant(row[0]) if row else Instant(0)
+        tat = spend(before, now, charge.cost, charge.burst)
+        if tat is None:
+            raise TooManyRequests(retry_after=wait_seconds(before, now, charge.cost, charge.burst))
+        connection.execute(
+            "INSERT INTO throttles (key, tat) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET tat = excluded.tat",
+            (charge.key, tat),
+        )
+
+
+def acknowledge(
+    connection: sqlite3.Connection, now: Instant, received: Sequence[tuple[ChallengeId, DeviceId]]
+) -> list[SignInId]:
+    """Mark prompts as shown; says which sign-ins' pending challenges that concerns."""
+    concerned: list[SignInId] = []
+    for challenge_id, device_id in received:
+        values = (DeliveryState.DELIVERED.value, now, challenge_id, device_id)
+        if connection.execute(_ACKNOWLEDGE, values).rowcount:
+            found = connection.execute("SELECT sign_in_id FROM challenges WHERE id = ?", (challenge_id,)).fetchone()
+            concerned += found or ()
+    return concerned
+
+
+def spend_proof(connection: sqlite3.Connection, device_id: DeviceId, jti_hash: str, until: Instant) -> bool:  # noqa: ARG001
+    """Remember a proof's id; False if it is known."""
+    return bool(
+        connection.execute(
+            "INSERT INTO proofs_seen (device_id, jti_hash, until) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (device_id, jti_hash, until),
+        ).rowcount
+    )
+
+
+def sweep(connection: sqlite3.Connection, now: Instant) -> int:
+    """Delete a bounded number of rows that nobody can ask for any more."""
+    unreadable = after(now, -SETTINGS_READING_SECONDS - MAX_SIGN_IN_SECONDS)
+    old = [
+        row[0]
+        for row in connection.execute(
+            f"SELECT id FROM sign_ins WHERE begun_at < ? AND NOT {LIVE} ORDER BY begun_at LIMIT {SWEEP_ROWS}",  # noqa: S608
+            (unreadable,),
+        )
+    ]
+    gone = len(old)
+    connection.executemany("DELETE FROM sign_ins WHERE id = ?", ((each,) for each in old))
+    challenges = [
+        row[0]
+        for row in connection.execute(
+            "SELECT id FROM challenges WHERE started_at < ? AND state <> 'pending' ORDER BY started_at LIMIT ?",
+            (unreadable, SWEEP_ROWS),
+        )
+    ]
+    gone += len(challenges)
+    connection.executemany("DELETE FROM challenges WHERE id = ?", ((each,) for each in challenges))
+    connection.executemany("DELETE FROM deliveries WHERE challenge_id = ?", ((each,) for each in challenges))
+    for table, column in (
+        ("activations", "expires_at"),
+        ("proofs_seen", "until"),
+        ("throttles", "tat"),
+        ("remembered", "until"),
+    ):
+        gone += connection.execute(
+            f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {column} < ? LIMIT {SWEEP_ROWS})",  # noqa: S608
+            (now,),
+        ).rowcount
+    return gone
+
+
+def _delivery_row(delivery: Delivery) -> rows.Row:
+    return (delivery.challenge_id, delivery.device_id, delivery.next_at, delivery.lease_until)
+
+
+def _topics(user_id: UserId, decision: Decision[R]) -> tuple[Topic, ...]:
+    topics = [Topic.sign_in(sign_in.id) for sign_in in decision.sign_ins]
+    if decision.challenges or decision.device or decision.user:
+        topics.append(Topic.user(user_id))
+    return tuple(topics)

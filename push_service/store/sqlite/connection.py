@@ -1,0 +1,70 @@
+"""Connections to the database file, and the numbered migrations that bring it up to date, forward only."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from importlib import resources
+from pathlib import Path
+
+BUSY_SECONDS = 5.0
+_NUMBERED = re.compile(r"(\d{4})_\w+\.sql")
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open a connection whose commits survive power loss (WAL, synchronous FULL) and that may change threads."""
+    mode = "ro" if read_only else "rwc"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute("PRAGMA mmap_size=268435456")
+    return connection
+
+
+def migrate(path: Path) -> None:
+    """Make the file (mode 0600), switch it to WAL, and apply the migrations it lacks, each in a transaction of its own."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    os.close(descriptor)
+    connection = connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        for number, script in _migrations():
+            _apply(connection, number, script)
+    finally:
+        connection.close()
+
+
+def _apply(connection: sqlite3.Connection, number: int, script: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version < number:
+            for statement in _statements(script):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={number}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _migrations() -> list[tuple[int, str]]:
+    found = []
+    for file in resources.files("push_service.store").joinpath("migrations").iterdir():
+        match = _NUMBERED.fullmatch(file.name)
+        if match:
+            found.append((int(match.group(1)), file.read_text()))
+    return sorted(found)
+
+
+def _statements(script: str) -> list[str]:
+    lines = [line for line in script.splitlines() if not line.lstrip().startswith("--")]
+    return [statement for statement in "\n".join(lines).split(";") if statement.strip()]

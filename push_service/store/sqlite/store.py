@@ -1,0 +1,275 @@
+"""ports.Store on one SQLite file: writes by the writer thread, point reads on a connection of the event loop's own.
+
+A point read is by primary key, from pages that are in memory, and in WAL mode waits for nobody; it takes less than handing it to a
+thread would (docs/decisions/0003). Whatever may read many rows goes to a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from push_service.crypto.sealing import Sealer
+from push_service.model.application import Application
+from push_service.model.challenge import DeliveryState
+from push_service.model.decision import Audit, Decision, Remembered, Rule
+from push_service.model.device import Device, UsedActivation
+from push_service.model.errors import NameTaken, StoreUnavailable
+from push_service.model.ids import ApplicationId, ChallengeId, DeviceId, SignInId, UserId
+from push_service.model.instant import MICROSECONDS, Instant
+from push_service.model.throttle import Charge
+from push_service.model.user import Pending, User, UserState
+from push_service.model.view import Seen
+from push_service.ports import Committed, Duplicate, StoredKey, Topic
+from push_service.store.sqlite import commands, rows
+from push_service.store.sqlite.connection import connect, migrate
+from push_service.store.sqlite.rows import Rows, columns
+from push_service.store.sqlite.writer import Clock, Writer
+
+R = TypeVar("R")
+
+_CUT = rows.width(rows.SIGN_IN)
+_CUT_TWO = _CUT + rows.width(rows.CHALLENGE)
+_CUT_THREE = _CUT_TWO + rows.width(rows.USER)
+_DELIVERIES = tuple(DeliveryState)
+
+_WATCH = (
+    f"SELECT {columns(rows.SIGN_IN, 's')}, {columns(rows.CHALLENGE, 'c')}, {columns(rows.USER, 'u')},"  # noqa: S608
+    " (SELECT max(d.state) FROM deliveries d WHERE d.challenge_id = s.challenge_id)"
+    " FROM sign_ins s JOIN users u ON u.id = s.user_id LEFT JOIN challenges c ON c.id = s.challenge_id WHERE s.id = ?"
+)
+_CHALLENGE = (
+    f"SELECT {columns(rows.SIGN_IN, 's')}, {columns(rows.CHALLENGE, 'c')}"  # noqa: S608
+    " FROM challenges c JOIN sign_ins s ON s.id = c.sign_in_id WHERE c.id = ?"
+)
+_ASKED = (
+    f"SELECT {columns(rows.SIGN_IN, 's')}, {columns(rows.CHALLENGE, 'c')}, {columns(rows.USER, 'u')} FROM users u"  # noqa: S608
+    " LEFT JOIN sign_ins s ON s.user_id = u.id AND s.state IN ('pending', 'registration_required')"
+    " LEFT JOIN challenges c ON c.id = s.challenge_id WHERE u.id = ? ORDER BY s.begun_at"
+)
+
+
+def system_clock() -> Instant:
+    """The machine's wall clock."""
+    return Instant(time.time_ns() // (1_000_000_000 // MICROSECONDS))
+
+
+class SqliteStore:
+    """Opened with `async with`; `foreign` hears what other processes change in the same file."""
+
+    def __init__(
+        self,
+        path: Path,
+        sealer: Sealer,
+        *,
+        clock: Clock = system_clock,
+        foreign: Callable[[Sequence[Topic]], None] = lambda _: None,
+    ) -> None:
+        """Keep everything in `path`, with secret columns sealed."""
+        self._path, self._clock, self._foreign = path, clock, foreign
+        self._map = Rows(sealer)
+
+    async def __aenter__(self) -> Self:
+        """Migrate, and start the writer."""
+        await asyncio.to_thread(migrate, self._path)
+        self._reader = connect(self._path, read_only=True)
+        self._writer = Writer(self._path, self._clock, self._foreign)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish what is queued."""
+        await self._writer.close()
+        self._reader.close()
+
+    @property
+    def queued(self) -> int:
+        """How many writes are queued or running."""
+        return self._writer.outstanding
+
+    async def now(self) -> Instant:
+        """See ports.Store."""
+        return self._clock()
+
+    async def decide(
+        self, user_id: UserId, rule: Rule[R], charges: Sequence[Charge] = ()
+    ) -> tuple[Decision[R], Committed]:
+        """See ports.Store."""
+        return await self._writer.submit(
+            lambda connection, now: commands.decide(connection, now, self._map, user_id, rule, charges)
+        )
+
+    async def debit(self, charges: Sequence[Charge]) -> None:
+        """See ports.Store."""
+        await self._writer.submit(lambda connection, now: commands.debit(connection, now, charges))
+
+    async def record(self, audit: Sequence[Audit]) -> None:
+        """See ports.Store."""
+        await self._writer.submit(lambda connection, now: commands.record(connection, now, audit))
+
+    async def add_user(self, user: User, audit: Audit) -> None:
+        """See ports.Store."""
+
+        def command(connection: sqlite3.Connection, now: Instant) -> None:
+            connection.execute(commands.insert("users", rows.USER), self._map.user_row(user))
+            commands.record(connection, now, (audit,))
+
+        try:
+            await self._writer.submit(command)
+        except Duplicate:
+            raise NameTaken from None
+
+    async def user_by_name(self, name_key: str) -> User | None:
+        """See ports.Store."""
+        found = self._read(f"SELECT {rows.USER} FROM users WHERE name_key = ?", name_key)  # noqa: S608
+        return self._map.user(found[0]) if found else None
+
+    async def user(self, user_id: UserId) -> User | None:
+        """See ports.Store."""
+        found = self._read(f"SELECT {rows.USER} FROM users WHERE id = ?", user_id)  # noqa: S608
+        return self._map.user(found[0]) if found else None
+
+    async def users(self, after_name_key: str = "", limit: int = 500, state: UserState | None = None) -> list[User]:
+        """See ports.Store."""
+        wanted = (state.value,) if state else tuple(each.value for each in UserState)
+        marks = ", ".join("?" * len(wanted))
+        sql = f"SELECT {rows.USER} FROM users WHERE name_key > ? AND state IN ({marks}) ORDER BY name_key LIMIT ?"  # noqa: S608
+
+        def read() -> list[User]:
+            connection = connect(self._path, read_only=True)
+            try:
+                return [self._map.user(row) for row in connection.execute(sql, (after_name_key, *wanted, limit))]
+            finally:
+                connection.close()
+
+        return await asyncio.to_thread(read)
+
+    async def watch(self, sign_in_id: SignInId) -> Seen | None:
+        """See ports.Store."""
+        found = self._read(_WATCH, sign_in_id)
+        if not found:
+            return None
+        row = found[0]
+        challenge = self._map.challenge(row[_CUT:_CUT_TWO])
+        user = self._map.user(row[_CUT_TWO:_CUT_THREE])
+        return Seen(self._map.sign_in(row[:_CUT]), challenge, user, _DELIVERIES[row[_CUT_THREE] or 0])
+
+    async def challenge(self, challenge_id: ChallengeId) -> Pending | None:
+        """See ports.Store."""
+        found = self._read(_CHALLENGE, challenge_id)
+        return self._pending(found[0]) if found else None
+
+    async def asked(self, user_id: UserId) -> tuple[User, tuple[Pending, ...]] | None:
+        """See ports.Store."""
+        found = self._read(_ASKED, user_id)
+        if not found:
+            return None
+        user = self._map.user(found[0][_CUT_TWO:])
+        return user, tuple(self._pending(row) for row in found if row[0] is not None)
+
+    async def acknowledge(self, received: Sequence[tuple[ChallengeId, DeviceId]]) -> list[SignInId]:
+        """See ports.Store."""
+        return await self._writer.submit(lambda connection, now: commands.acknowledge(connection, now, received))
+
+    async def device(self, device_id: DeviceId) -> Device | None:
+        """See ports.Store."""
+        found = self._read(f"SELECT {rows.DEVICE} FROM devices WHERE id = ?", device_id)  # noqa: S608
+        return self._map.device(found[0]) if found else None
+
+    async def devices(self, user_id: UserId) -> list[Device]:
+        """See ports.Store."""
+        found = self._read(
+            f"SELECT {rows.DEVICE} FROM devices WHERE user_id = ? AND state = 'active' ORDER BY activated_at",  # noqa: S608
+            user_id,
+        )
+        return [self._map.device(row) for row in found]
+
+    async def activation(self, code_hash: str) -> UsedActivation | None:
+        """See ports.Store."""
+        found = self._read(f"SELECT {rows.ACTIVATION} FROM activations WHERE code_hash = ?", code_hash)  # noqa: S608
+        return self._map.activation(found[0]) if found else None
+
+    async def spend_proof(self, device_id: DeviceId, jti_hash: str, until: Instant) -> bool:
+        """See ports.Store."""
+        return await self._writer.submit(
+            lambda connection, _: commands.spend_proof(connection, device_id, jti_hash, until)
+        )
+
+    async def remembered(self, caller: str, route: str, key_hash: str) -> Remembered | None:
+        """See ports.Store."""
+        found = self._read(
+            f"SELECT {rows.REMEMBERED} FROM remembered WHERE caller = ? AND route = ? AND key_hash = ? AND until > ?",  # noqa: S608
+            caller,
+            route,
+            key_hash,
+            self._clock(),
+        )
+        return self._map.remembered(found[0]) if found else None
+
+    async def applications(self) -> list[Application]:
+        """See ports.Store."""
+        found = self._read(f"SELECT {rows.APPLICATION} FROM applications ORDER BY name, id")  # noqa: S608
+        return [self._map.application(row) for row in found]
+
+    async def application(self, application_id: ApplicationId) -> Application | None:
+        """See ports.Store."""
+        found = self._read(f"SELECT {rows.APPLICATION} FROM applications WHERE id = ?", application_id)  # noqa: S608
+        return self._map.application(found[0]) if found else None
+
+    async def put_application(self, application: Application, audit: Audit) -> None:
+        """See ports.Store."""
+
+        def command(connection: sqlite3.Connection, now: Instant) -> None:
+            sql = commands.upsert("applications", rows.APPLICATION)
+            connection.execute(sql, self._map.application_row(application))
+            commands.record(connection, now, (audit,))
+
+        await self._writer.submit(command)
+
+    async def signing_keys(self) -> list[StoredKey]:
+        """See ports.Store."""
+        found = self._read(f"SELECT {rows.SIGNING_KEY} FROM signing_keys ORDER BY created_at DESC")  # noqa: S608
+        return [self._map.signing_key(row) for row in found]
+
+    async def put_signing_keys(self, keys: Sequence[StoredKey], audit: Audit) -> None:
+        """See ports.Store."""
+
+        def command(connection: sqlite3.Connection, now: Instant) -> None:
+            sql = commands.upsert("signing_keys", rows.SIGNING_KEY, "kid")
+            connection.executemany(sql, [self._map.signing_key_row(key) for key in keys])
+            commands.record(connection, now, (audit,))
+
+        await self._writer.submit(command)
+
+    async def overdue(self, limit: int) -> list[UserId]:
+        """See ports.Store."""
+        found = self._read(
+            f"SELECT DISTINCT user_id FROM sign_ins WHERE {commands.LIVE} AND expires_at <= ? LIMIT ?",  # noqa: S608
+            self._clock(),
+            limit,
+        )
+        return [row[0] for row in found]
+
+    async def sweep(self) -> int:
+        """See ports.Store."""
+        return await self._writer.submit(commands.sweep)
+
+    async def check(self) -> None:
+        """See ports.Store."""
+        await self._writer.submit(lambda connection, _: connection.execute("PRAGMA user_version").fetchone())
+        self._read("SELECT 1 FROM users LIMIT 1")
+
+    def _pending(self, row: rows.Row) -> Pending:
+        return Pending(self._map.sign_in(row[:_CUT]), self._map.challenge(row[_CUT:_CUT_TWO]))
+
+    def _read(self, sql: str, *values: object) -> list[rows.Row]:
+        try:
+            return self._reader.execute(sql, values).fetchall()
+        except sqlite3.Error as problem:
+            raise StoreUnavailable(f"The store can't be read: {problem}.", retry_after=1) from problem

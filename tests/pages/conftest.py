@@ -58,7 +58,6 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     context.on("console", note)
     context.on("weberror", uncaught)
     yield context
-    await context.unroute_all(behavior="ignoreErrors")
     await context.close()
     assert complaints == []
 
@@ -70,8 +69,10 @@ async def page(context: BrowserContext) -> Page:
 
 
 @pytest.fixture
-async def interface(context: BrowserContext) -> Interface:
+async def interface(context: BrowserContext) -> AsyncIterator[Interface]:
     """The scripted interface behind every tab of the context."""
     interface = Interface()
     await interface.serve(context)
-    return interface
+    yield interface
+    await interface.lose_connection()
+    await context.unroute_all(behavior="wait")

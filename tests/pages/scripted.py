@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
@@ -128,6 +129,7 @@ class Interface:
         self.asked: list[Request] = []
         self.handed_over: list[dict[str, list[str]]] = []
         self.reachable = True
+        self.dated = False
         self._next: dict[tuple[str, str], list[Answer | None]] = {}
         self._changed = asyncio.Condition()
 
@@ -184,10 +186,10 @@ class Interface:
         if answer is None or not self.reachable:
             await route.abort("connectionfailed")
             return
-        kind = "application/json" if answer.status < 400 else "application/problem+json"
-        await route.fulfill(
-            status=answer.status, body=json.dumps(answer.body), headers={"content-type": kind, **answer.headers}
-        )
+        headers = {"content-type": "application/json" if answer.status < 400 else "application/problem+json"}
+        if self.dated:
+            headers["date"] = format_datetime(datetime.now(UTC), usegmt=True)
+        await route.fulfill(status=answer.status, body=json.dumps(answer.body), headers=headers | dict(answer.headers))
 
     async def _usual(self, request: Request) -> Answer:
         match request.method, request.path.removeprefix("/v1"):

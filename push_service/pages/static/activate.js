@@ -1,8 +1,8 @@
 /**
  * Where a phone's camera ends up when it opens a QR code's address and no app takes it over.
  *
- * The page shows the activation code from the fragment, so that it can be typed or pasted in the app. It asks the service
- * nothing: the code is spent by the app alone. The fragment stays, because a reload must show the same.
+ * The page shows the activation code from the fragment, so that it can be typed or pasted in the app. It asks the
+ * service nothing: the code is spent by the app alone. The fragment stays, because a reload must show the same.
  */
 
 import { copyButton, element, heading, icon, show } from "./dom.js";

@@ -2,12 +2,12 @@
  * The step that adds a phone: a QR code to scan, the same as text, and what to do with it.
  *
  * Used inside a sign-in (proof-up) and on the registration page, with the registration token of that sign-in. A code is
- * short-lived and works once; when its time is over the step offers a new one. The step does not know when the phone was
- * added: the page around it watches the sign-in, or the account.
+ * short-lived and works once; when its time is over the step offers a new one. The step does not know when the phone
+ * was added: the page around it watches the sign-in, or the account.
  */
 
 import { Problem, askSteadily } from "./api.js";
-import { announce, button, copyButton, element, timeLeft } from "./dom.js";
+import { button, copyButton, element, timeLeft } from "./dom.js";
 import { problem } from "./wording.js";
 
 /** `over` is called when the token opens nothing (any more). Returns `{node, stop}`. */
@@ -18,7 +18,7 @@ export function activation({ token, trouble, over }) {
 
   const fetchCode = async () => {
     stopClock();
-    if (!token) return over();
+    if (!token) return void setTimeout(over); // not before the page around it stands
     node.replaceChildren(element("p", { class: "doing" }, "Getting a code for your phone…"));
     try {
       const made = await askSteadily("POST", "/v1/me/devices", { token, trouble, signal: ended.signal });
@@ -29,7 +29,7 @@ export function activation({ token, trouble, over }) {
       if (ended.signal.aborted) return undefined;
       if (!(error instanceof Problem)) throw error;
       if (error.status === 401 || error.status === 403) return over();
-      node.replaceChildren(element("p", { class: "notice notice-bad" }, problem(error)), button("Try again", fetchCode));
+      node.replaceChildren(notice("bad", problem(error)), button("Try again", fetchCode));
     }
     return undefined;
   };
@@ -38,20 +38,22 @@ export function activation({ token, trouble, over }) {
   return { node, stop: () => { ended.abort(new DOMException("left the step", "AbortError")); stopClock(); } };
 }
 
+const notice = (tone, text) => element("p", { class: `notice notice-${tone}`, role: "alert" }, text);
+
 function codeToScan({ code, uri, expires_at: expiresAt, qr_svg: svg }, renew) {
   const picture = element("img", { src: pictureOf(svg), alt: "QR code with the activation code below" });
   const qr = element("div", { class: "qr" }, picture);
   const text = element("span", { class: "code" }, code);
   const time = timeLeft(expiresAt, () => {
     qr.classList.add("qr-over");
-    by.replaceChildren(element("p", { class: "notice notice-warn" }, "This code has run out."), button("Get a new code", renew, { main: true }));
-    announce("This code has run out. Get a new code.");
+    by.replaceWith(notice("warn", "This code has run out."), button("Get a new code", renew, { main: true }));
   });
   const by = element("details", { class: "disclosure" },
     element("summary", {}, "Can't scan it?"),
     element("p", { class: "hint" }, "Type or paste this activation code in the app:"),
     text,
-    element("div", { class: "actions" }, copyButton("Copy the code", code, text), copyButton("Copy as a link", uri, text)));
+    element("div", { class: "actions" },
+      copyButton("Copy the code", code, text), copyButton("Copy as a link", uri, text)));
   return {
     nodes: [
       element("ol", { class: "steps" },

@@ -1,9 +1,10 @@
 /**
  * The service's HTTP interface, as far as the pages use it.
  *
- * Answers are JSON; errors are problem documents (RFC 9457) and become `Problem`, a request that got no answer at all becomes `ConnectionLost`.
- * The browser token of a sign-in is in a cookie that no script can read; only the registration routes are given a token here.
- * `follow` is the long-poll: it yields a sign-in whenever it changed and survives lost connections and restarts of the service.
+ * Answers are JSON; errors are problem documents (RFC 9457) and become `Problem`, a request that got no answer at all
+ * becomes `ConnectionLost`. The browser token of a sign-in is in a cookie that no script can read; only the
+ * registration routes are given a token here. `follow` is the long-poll: it yields a sign-in whenever it changed and
+ * survives lost connections and restarts of the service.
  */
 
 /** Seconds that the service holds a question open; the request itself gets a little longer before it counts as lost. */
@@ -13,7 +14,10 @@ const BACK_OFF = [1, 2, 4, 8, 15];
 
 const FINAL = new Set(["approved", "denied", "failed", "expired", "withdrawn"]);
 
-/** The service said no, and why: `code` is stable, `title` and `detail` are for people, `retryAfter` is in seconds or null. */
+/**
+ * The service said no, and why: `code` is stable, `title` and `detail` are for people, `retryAfter` is in seconds or
+ * null.
+ */
 export class Problem extends Error {
   constructor(status, { code = "", title = "", detail = "", state = null }, retryAfter) {
     super(`${status} ${code}`);
@@ -29,8 +33,8 @@ export class Problem extends Error {
 /** No answer: offline, refused, cut off, or too slow. Whether the service acted is unknown. */
 export class ConnectionLost extends Error {}
 
-/* A browser's clock may be wrong by minutes. The Date of an answer is at most the service's time when it arrives (whole seconds, and then it travelled),
-   so the largest difference seen is the closest to the truth. */
+/* A browser's clock may be wrong by minutes. The Date of an answer is at most the service's time when it arrives (whole
+   seconds, and then it travelled), so the largest difference seen is the closest to the truth. */
 let ahead = -Infinity;
 
 /** Milliseconds until a time that the service named, by the service's clock. */
@@ -48,7 +52,12 @@ export async function ask(method, path, { body, token, key, signal, patience = P
   let response, text;
   try {
     response = await fetch(path, {
-      method, headers, body: body && JSON.stringify(body), cache: "no-store", credentials: "same-origin", redirect: "error",
+      method,
+      headers,
+      body: body && JSON.stringify(body),
+      cache: "no-store",
+      credentials: "same-origin",
+      redirect: "error",
       signal: signal ? AbortSignal.any([signal, limit]) : limit,
     });
     text = await response.text();
@@ -65,7 +74,8 @@ export async function ask(method, path, { body, token, key, signal, patience = P
 }
 
 /**
- * Ask until there is an answer that waiting would not change. `trouble(error)` is told of each failure that is waited out, `trouble(null)` when it is over.
+ * Ask until there is an answer that waiting would not change. `trouble(error)` is told of each failure that is waited
+ * out, `trouble(null)` when it is over.
  */
 export async function askSteadily(method, path, { trouble = () => {}, ...options } = {}) {
   for (let failures = 0; ; failures += 1) {
@@ -88,12 +98,16 @@ export const signInPath = (id) => `/v1/sign-ins/${encodeURIComponent(id)}`;
 
 export const isFinal = (signIn) => FINAL.has(signIn.state);
 
-/** Yield the sign-in each time it differs from `version`, at last in a final state. Ends with `Problem` (401: not ours any more) or the signal. */
+/**
+ * Yield the sign-in each time it differs from `version`, at last in a final state. Ends with `Problem` (401: not ours
+ * any more) or the signal.
+ */
 export async function* follow(id, version, { signal, trouble }) {
   for (let after = version; ; ) {
     const asked = performance.now();
     const query = new URLSearchParams({ wait: WAIT, after });
-    const signIn = await askSteadily("GET", `${signInPath(id)}?${query}`, { signal, trouble, patience: WAIT + PATIENCE });
+    const path = `${signInPath(id)}?${query}`;
+    const signIn = await askSteadily("GET", path, { signal, trouble, patience: WAIT + PATIENCE });
     if (signIn.version !== after) yield signIn;
     if (isFinal(signIn)) return;
     // Whatever stands between may cut waits short; it must not turn this loop into a flood.

@@ -1,15 +1,19 @@
 /**
  * Building and showing the steps of a page.
  *
- * Everything that comes from outside is set as text or as an attribute; nothing is ever parsed as markup. A step is shown by replacing the content of its
- * section and moving the focus to its heading, so that keyboard and screen reader arrive where the eye does; `announce` speaks without moving anything.
+ * Everything that comes from outside is set as text or as an attribute; nothing is ever parsed as markup. A step is
+ * shown by replacing the content of its section and moving the focus to its heading, so that keyboard and screen
+ * reader arrive where the eye does; `announce` speaks without moving anything.
  */
 
 import { millisecondsUntil } from "./api.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** `element("p", {class: "hint", onclick: f}, "text", child, null)`: functions become listeners, `true` a bare attribute, false and null are left out. */
+/**
+ * `element("p", {class: "hint", onclick: f}, "text", child, null)`: functions become listeners, `true` a bare
+ * attribute, false and null are left out.
+ */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -20,11 +24,16 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Foreign text with its own direction, set off from ours: a name can neither turn the sentence around nor pass for part of it. */
+/**
+ * Foreign text with its own direction, set off from ours: a name can neither turn the sentence around nor pass for
+ * part of it.
+ */
 export const named = (text) => element("strong", {}, element("bdi", {}, text));
 
-export const button = (label, onclick, { main = false, small = false } = {}) =>
-  element("button", { type: "button", class: `button${main ? " button-main" : ""}${small ? " button-small" : ""}`, onclick }, label);
+export function button(label, onclick, { main = false, small = false } = {}) {
+  const kinds = ["button", main && "button-main", small && "button-small"].filter(Boolean);
+  return element("button", { type: "button", class: kinds.join(" "), onclick }, label);
+}
 
 export const heading = (text) => element("h1", { id: "step-heading", tabindex: "-1" }, text);
 
@@ -79,7 +88,8 @@ export function connectionNotice() {
 export const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 
 /**
- * Count whole seconds down to `endsAt` (milliseconds by the monotonic clock), calling `tick(seconds)` at once and each second, 0 last. Returns a function that stops it.
+ * Count whole seconds down to `endsAt` (milliseconds by the monotonic clock), calling `tick(seconds)` at once and
+ * each second, 0 last. Returns a function that stops it.
  */
 export function countDown(endsAt, tick) {
   let timer;

@@ -1,9 +1,9 @@
 /**
  * Adding a phone from a link that another sign-in page gave.
  *
- * The registration token stands in the address's fragment, which browsers send to nobody; it is taken out of the address
- * bar before anything else. The page then watches the account: the token dies with the sign-in's need for it, so a token
- * that opens nothing any more means that there is nothing left to do here.
+ * The registration token stands in the address's fragment, which browsers send to nobody; it is taken out of the
+ * address bar before anything else. The page then watches the account: the token dies with the sign-in's need for it,
+ * so a token that opens nothing any more means that there is nothing left to do here.
  */
 
 import { Problem, askSteadily, pause } from "./api.js";

@@ -1,9 +1,10 @@
 /**
  * The sign-in page: password form, then whatever the sign-in's state asks for, then the way back to the application.
  *
- * One sign-in is followed at a time. Its id, never a secret, is kept in sessionStorage together with the request that the
- * page was opened with: a reloaded tab goes on where it was, a tab opened for something else starts afresh, so that a
- * result never reaches a request that it was not made for. The browser token is in a cookie that no script can read.
+ * One sign-in is followed at a time. Its id, never a secret, is kept in sessionStorage together with the request that
+ * the page was opened with: a reloaded tab goes on where it was, a tab opened for something else starts afresh, so
+ * that a result never reaches a request that it was not made for. The browser token is in a cookie that no script can
+ * read.
  */
 
 import { ConnectionLost, Problem, ask, askSteadily, follow, isFinal, pause, signInPath } from "./api.js";
@@ -217,7 +218,10 @@ function complain(text) {
   alert.textContent = text;
 }
 
-/** Give the result to the application, once by itself: whoever comes back with the Back button presses Continue instead. */
+/**
+ * Give the result to the application, once by itself: whoever comes back with the Back button presses Continue
+ * instead.
+ */
 function handOver() {
   const way = document.getElementById("hand-over");
   if (!way || kept.read()?.handedOver) return;

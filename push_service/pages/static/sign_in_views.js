@@ -2,8 +2,9 @@
  * The steps of the sign-in page after the password, one function each.
  *
  * A view takes the sign-in as the interface gave it and the page's `actions`, and returns `{nodes, centred, said}`:
- * what to show, and a sentence for screen readers. While `stepOf` stays the same a newer version is still the same step;
- * then `update`, if the view has one, changes what it must and leaves focus and opened lists alone. `stop` ends timers.
+ * what to show, and a sentence for screen readers. While `stepOf` stays the same a newer version is still the same
+ * step; then `update`, if the view has one, changes what it must and leaves focus and opened lists alone. `stop` ends
+ * timers.
  */
 
 import { activation } from "./activation.js";
@@ -12,8 +13,8 @@ import { delivery, ending, noChallenge } from "./wording.js";
 
 /** Which step a sign-in is at: a new question is a new step, its delivery is not. */
 export function stepOf(signIn) {
-  const { id, state, reason, notice, challenge } = signIn;
-  return JSON.stringify(state === "pending" ? [id, state, notice, challenge?.id, challenge?.state] : [id, state, reason]);
+  const { id, state, notice, challenge } = signIn;
+  return JSON.stringify([id, state, ...(state === "pending" ? [notice, challenge?.id, challenge?.state] : [])]);
 }
 
 /** The view for a sign-in, whatever its state. */
@@ -71,7 +72,7 @@ const PROMPTS = {
   },
   unknown: () => ({
     heading: "Verify that it is you",
-    nodes: [element("p", { class: "lead" }, "This page can't show this kind of verification. Choose another, or cancel.")],
+    nodes: [element("p", { class: "lead" }, "This page can't show this kind of question. Choose another, or cancel.")],
     said: "",
   }),
 };
@@ -110,11 +111,15 @@ function registering(signIn, actions) {
   };
 }
 
-/** Done. With an address to return to the result is handed over at once; the button is there in case that does not happen. */
+/**
+ * Done. With an address to return to the result is handed over at once; the button is there in case that does not
+ * happen.
+ */
 function approved(signIn, actions) {
+  if (actions.redirectUri && !signIn.result) return tooOld(actions);
   const nodes = [icon("done", "good"), heading("You are signed in")];
   if (!actions.redirectUri) nodes.push(element("p", { class: "lead" }, "You can close this page now."));
-  else if (signIn.result) {
+  else {
     nodes.push(
       element("p", { class: "lead" }, "You can go on to ", named(actions.applicationName), " now."),
       element("form", { id: "hand-over", method: "post", action: actions.redirectUri },
@@ -122,15 +127,22 @@ function approved(signIn, actions) {
         element("input", { type: "hidden", name: "state", value: actions.requestState }),
         element("button", { type: "submit", class: "button button-main" }, "Continue")),
     );
-  } else {
-    nodes.push(
-      element("p", { class: "lead" }, "That was a while ago, and it can't be used at ", named(actions.applicationName),
-        " any more. Sign in again to go on."),
-      button("Sign in again", actions.again, { main: true }),
-    );
   }
   return { centred: true, nodes, said: "You are signed in." };
 }
+
+/** Approved, but its result has run out before the application got it. */
+const tooOld = (actions) => ({
+  centred: true,
+  nodes: [
+    icon("time", "warn"),
+    heading("That took too long"),
+    element("p", { class: "lead" }, "The sign-in was approved, but too long ago to be used at ",
+      named(actions.applicationName), " now. Sign in again to go on."),
+    button("Sign in again", actions.again, { main: true }),
+  ],
+  said: "The sign-in is too old to be used. Sign in again.",
+});
 
 /** Denied, failed, expired or withdrawn. */
 function ended(signIn, actions) {
@@ -138,7 +150,8 @@ function ended(signIn, actions) {
   return {
     centred: true,
     nodes: [
-      icon(sign, tone), heading(title), element("p", { class: "lead" }, text), button(again, actions.again, { main: true }),
+      icon(sign, tone), heading(title), element("p", { class: "lead" }, text),
+      button(again, actions.again, { main: true }),
     ],
     said: text,
   };
@@ -155,7 +168,7 @@ function deliveryLine(challenge, actions) {
     if (stuck) actions.announce(text);
   };
   update(challenge);
-  return { node: element("div", {}, line, again), update };
+  return { node: element("div", { class: "stack" }, line, again), update };
 }
 
 function otherWays(signIn, actions) {

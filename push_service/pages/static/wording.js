@@ -3,7 +3,7 @@
  * Whatever the service adds later falls back to its kind here, and to the service's own sentence for an error.
  */
 
-/** How a sign-in ended: `tone` chooses colour, `icon` the sign, `again` is the label of the way on (the first thing to do). */
+/** How a sign-in ended: `tone` chooses the colour, `icon` the sign, `again` is the label of the way on. */
 const ENDINGS = {
   denied: {
     tone: "bad", icon: "stop", heading: "Sign-in denied", again: "Sign in again",
@@ -11,7 +11,8 @@ const ENDINGS = {
   },
   "denied fraud_reported": {
     tone: "bad", icon: "stop", heading: "Reported as not you", again: "Back to sign-in",
-    text: "Someone reported on the phone that they did not start this sign-in. It was stopped and your administrator has been told. "
+    text: "Someone reported on the phone that they did not start this sign-in. It was stopped and "
+      + "your administrator has been told. "
       + "If it was you, talk to your administrator. If it was not, change your password now.",
   },
   failed: {
@@ -20,11 +21,13 @@ const ENDINGS = {
   },
   "failed wrong_number": {
     tone: "bad", icon: "stop", heading: "That was a different number", again: "Sign in again",
-    text: "The number typed on the phone was not the one shown here. To keep guessing out, one wrong number ends a sign-in. Sign in again for a new number.",
+    text: "The number typed on the phone was not the one shown here. To keep guessing out, one wrong "
+      + "number ends a sign-in. Sign in again for a new number.",
   },
   "failed too_many_tries": {
     tone: "bad", icon: "stop", heading: "Too many wrong tries", again: "Back to sign-in",
-    text: "The second step was answered wrongly too often. Wait a while before you sign in again, or ask your administrator for help.",
+    text: "The second step was answered wrongly too often. Wait a while before you sign in again, or "
+      + "ask your administrator for help.",
   },
   "failed user_blocked": {
     tone: "bad", icon: "stop", heading: "Your account is blocked", again: "Back to sign-in",
@@ -32,7 +35,8 @@ const ENDINGS = {
   },
   "failed no_method": {
     tone: "warn", icon: "warn", heading: "No way to verify you", again: "Back to sign-in",
-    text: "This account needs a second step, but no phone is registered for it, and one can't be added here. Ask your administrator to reset your verification methods.",
+    text: "This account needs a second step, but no phone is registered for it, and one can't be "
+      + "added here. Ask your administrator to reset your verification methods.",
   },
   expired: {
     tone: "warn", icon: "time", heading: "Time ran out", again: "Try again",
@@ -61,21 +65,22 @@ export const NOT_OURS = "That sign-in is over, or went on in another tab. Sign i
 
 export const ending = (signIn) => ENDINGS[`${signIn.state} ${signIn.reason}`] ?? ENDINGS[signIn.state];
 
-/** What happened to the request on its way; `where` is the phone's name or "your phone". `stuck` offers to send it again. */
+/** What happened to the request on its way to `where`, the phone's name or "your phone"; `stuck`: offer it again. */
 export function delivery(state, where) {
   switch (state) {
     case "queued": return { stuck: false, text: `Reaching ${where}…` };
     case "sent": return { stuck: false, text: `Sent to ${where}. Waiting for your answer…` };
-    case "delivered": return { stuck: false, text: `${capital(where)} shows the request. Waiting for your answer…` };
-    case "failed": return { stuck: true, text: `We could not reach ${where}. Open the app there: the request is waiting in it.` };
-    default: return { stuck: true, text: `We can't tell whether ${where} was reached. Open the app there: the request is waiting in it.` };
+    case "delivered": return { stuck: false, text: `The request is on ${where}. Waiting for your answer…` };
+    case "failed": return { stuck: true, text: `We could not reach ${where}. ${OPEN_THE_APP}` };
+    default: return { stuck: true, text: `We can't tell whether ${where} was reached. ${OPEN_THE_APP}` };
   }
 }
 
 /** Why a sign-in that goes on has no question at the moment. */
 export function noChallenge(signIn) {
   if (signIn.notice === "prompt_limit") {
-    return "Several requests were sent to your phone and not answered, so no more are sent for now. Choose another way to verify, or cancel and try again later.";
+    return "Several requests were sent to your phone and not answered, so no more are sent for now. "
+      + "Choose another way to verify, or cancel and try again later.";
   }
   switch (signIn.challenge?.reason) {
     case "no_answer": return "Nobody answered. Choose how to go on.";
@@ -88,8 +93,10 @@ export function noChallenge(signIn) {
 const PROBLEMS = {
   invalid_credentials: "The username or password is not right. Check both and try again.",
   too_many_tries: "There were too many wrong tries. Wait until the time is up, then try again.",
-  too_many_pending: "Several sign-ins are already waiting for an answer on your phone. Answer or cancel those, or wait until the time is up.",
-  too_many_prompts: "Several requests were sent to your phone and not answered, so no more are sent for now. Try again when the time is up.",
+  too_many_pending: "Several sign-ins are already waiting for an answer on your phone. Answer or "
+    + "cancel those, or wait until the time is up.",
+  too_many_prompts: "Several requests were sent to your phone and not answered, so no more are sent "
+    + "for now. Try again when the time is up.",
   unknown_method: "That way to verify is no longer available. Choose another.",
 };
 
@@ -97,9 +104,10 @@ const PROBLEMS = {
 export function problem(error) {
   if (PROBLEMS[error.code]) return PROBLEMS[error.code];
   if (error.status === 429) return "That was too often in a short time. Wait until the time is up, then try again.";
-  if (error.status === 503) return "The service is busy right now. Your details are kept; try again when the time is up.";
+  if (error.status === 503) return "The service is busy right now. Your details are kept; try again "
+    + "when the time is up.";
   if (error.status >= 500) return "Something went wrong on our side. Please try again.";
   return error.detail || error.title || "That did not work. Please try again.";
 }
 
-const capital = (text) => text[0].toUpperCase() + text.slice(1);
+const OPEN_THE_APP = "Open the app there: the request is waiting in it.";

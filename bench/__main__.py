@@ -31,10 +31,15 @@ PrototypeOnly = Annotated[bool, typer.Option("--prototype-only", help="Leave the
 
 @commands.command("sign-in")
 def _sign_in(
-    rounds: Rounds = None, seconds: Seconds = None, json: Json = None, *, prototype_only: PrototypeOnly = False
+    rounds: Rounds = None,
+    seconds: Seconds = None,
+    people: Annotated[int | None, typer.Option(min=1, help="How many sign in at the same time.")] = None,
+    json: Json = None,
+    *,
+    prototype_only: PrototypeOnly = False,
 ) -> None:
     """Complete sign-ins: service against bare prototype."""
-    _run("sign-in", sign_in.run, Options(rounds, seconds, prototype_only=prototype_only), json)
+    _run("sign-in", sign_in.run, Options(rounds, seconds, people=people, prototype_only=prototype_only), json)
 
 
 @commands.command("passwords")

@@ -48,8 +48,8 @@ class Browser(Protocol):
     async def connect(self) -> None:
         """Connect to the server."""
 
-    async def begin(self) -> Begun:
-        """Begin a sign-in. Raises `ExchangeError` if it is refused."""
+    async def begin(self, replacing: Begun | None = None) -> Begun:
+        """Begin a sign-in, in place of a former one if there is one. Raises `ExchangeError` if it is refused."""
 
     def watch(self, begun: Begun) -> asyncio.Future[None]:
         """Send the long-poll, and again whenever it comes back early; done when the browser knows it is approved."""

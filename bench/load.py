@@ -10,6 +10,7 @@ that was lost and caught by the slow re-read would show there.
 """
 
 import asyncio
+import gc
 import random
 import time
 from collections import Counter, deque
@@ -135,6 +136,8 @@ class Crowd:
         self._tasks += [group.create_task(self._sign_in_forever(pair)) for pair in pairs]
         async with asyncio.timeout(BEGIN_DEADLINE):
             await self._everybody_waits.wait()
+        gc.collect()
+        gc.freeze()  # what the crowd is made of stays: walking it again and again would only make this side late
 
     async def measure(self, seconds: float) -> Step:
         """Let the longest waiting answer, at random instants, for that long."""
@@ -173,7 +176,7 @@ class Crowd:
         """On new connections after a sign-in that went wrong; who cannot even connect goes away, as the errors say."""
         while True:
             try:
-                self._timings.append(await sign_in(pair, self._turn))
+                timing = await sign_in(pair, self._turn)
             except (OSError, ExchangeError) as error:
                 self._errors[str(error)] += 1
                 pair.close()
@@ -183,6 +186,8 @@ class Crowd:
                     self._errors[f"gone away: {refused}"] += 1
                     self._pairs.remove(pair)
                     return
+            else:
+                self._timings.append(timing)  # of the step in which it ended
 
     async def _turn(self) -> None:
         turn = asyncio.get_running_loop().create_future()

@@ -1,10 +1,10 @@
 """`passwords`: sign-ins with a password against what argon2id itself allows, and whether they slow the others.
 
-Raw: as many threads as cores hash with the service's parameters and do nothing else. Begun: people post name and
-password over and over, each time replacing their former sign-in. Completed: the same with the phone's answer and the
-browser told. Neighbours: vouched sign-ins, fifty a second at random instants, without and with people beside them who
-begin with passwords. Server and load both use every core here, since the hashes are to have them all; raw and service
-take turns.
+Raw: as many threads as cores hash with the service's parameters and do nothing else, before and after the service
+does. Begun: people post name and password over and over, each time replacing their former sign-in. Completed: the
+same with the phone's answer and the browser told. Neighbours: vouched sign-ins, fifty a second at random instants,
+without and with people beside them who begin with passwords. Server and load both use every core here, since the
+hashes are to have them all; raw and service take turns.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from rich.console import Console
 from bench import processes
 from bench.contestants import registered
 from bench.driver import Measurement, closed_loop, connect, open_loop
-from bench.exchange import Begun, ExchangeError, Pair
+from bench.exchange import Begun, Browser, ExchangeError, Pair
 from bench.figures import Spread
 from bench.machine import cores
 from bench.people import People
 from bench.results import Options, Table, errors_text
-from bench.service_client import ServiceBrowser, ServicePhone, service_pair
+from bench.service_client import service_pair
 
 ROUNDS = 5
 SECONDS = 5.0
@@ -128,8 +128,7 @@ def run(options: Options, console: Console) -> PasswordsResult:
         with processes.service(directory / "data", cores().everyone) as server:
             for number in range(rounds):
                 with console.status(f"round {number + 1} of {rounds}"):
-                    raw = hashes_per_second(seconds)
-                    taken.append(uvloop.run(_round(raw, server, people, seconds)))
+                    taken.append(_round(server, people, seconds))
     return PasswordsResult(taken)
 
 
@@ -159,47 +158,65 @@ def hashes_per_second(seconds: float) -> float:
         return sum(count / elapsed for count, elapsed in (future.result() for future in done))
 
 
-async def _round(raw: float, server: processes.Server, people: People, seconds: float) -> Round:
-    with_password = [
-        Pair(
-            ServiceBrowser(server.address, people.vouching, person, password=person.password),
-            ServicePhone(server.address, person),
-        )
-        for person in people.persons[:WITH_PASSWORD]
-    ]
-    browsers = [
-        ServiceBrowser(server.address, people.vouching, person, password=person.password)
-        for person in people.persons[:WITH_PASSWORD]
-    ]
-    vouched = [service_pair(server.address, people.vouching, person) for person in people.persons[WITH_PASSWORD:]]
-    await connect([*with_password, *vouched])
-    for browser in browsers:
-        await browser.connect()
+def _round(server: processes.Server, people: People, seconds: float) -> Round:
+    before = hashes_per_second(seconds)
+    begun, errors, completed = uvloop.run(_with_passwords(server, people, seconds))
+    raw = (before + hashes_per_second(seconds)) / 2
+    alone, beside, beside_rate, beside_errors = uvloop.run(_neighbours(server, people, seconds))
+    return Round(raw, begun, errors + beside_errors, completed, alone, beside, beside_rate)
+
+
+async def _with_passwords(
+    server: processes.Server, people: People, seconds: float
+) -> tuple[float, Counter[str], Measurement]:
+    """Sign-ins begun a second and what went wrong with them, and complete sign-ins, all with passwords."""
+    pairs = _with_password(server, people)
+    await connect(pairs)
     try:
-        completed = await closed_loop(server, with_password, seconds)
-        begun, errors = await _begun_per_second(browsers, seconds)
-        alone = await open_loop(server, vouched, VOUCHED_RATE, seconds)
-        beside = asyncio.create_task(_begun_per_second(browsers, seconds + 1))
-        slowed = await open_loop(server, vouched, VOUCHED_RATE, seconds)
-        beside_rate, beside_errors = await beside
+        begun, errors = await _begun_per_second([pair.browser for pair in pairs], seconds)
+        return begun, errors, await closed_loop(server, pairs, seconds)
     finally:
-        for pair in (*with_password, *vouched):
-            pair.close()
-        for browser in browsers:
-            browser.close()
-    return Round(raw, begun, errors + beside_errors, completed, alone, slowed, beside_rate)
+        _close(pairs)
 
 
-async def _begun_per_second(browsers: Sequence[ServiceBrowser], seconds: float) -> tuple[float, Counter[str]]:
+async def _neighbours(
+    server: processes.Server, people: People, seconds: float
+) -> tuple[Measurement, Measurement, float, Counter[str]]:
+    """Vouched sign-ins alone, the same beside people with passwords, and the others' rate and errors."""
+    others = _with_password(server, people)
+    vouched = [service_pair(server.address, people.vouching, person) for person in people.persons[WITH_PASSWORD:]]
+    await connect([*others, *vouched])
+    try:
+        alone = await open_loop(server, vouched, VOUCHED_RATE, seconds)
+        beginning = asyncio.create_task(_begun_per_second([pair.browser for pair in others], seconds + 1))
+        beside = await open_loop(server, vouched, VOUCHED_RATE, seconds)
+        return alone, beside, *await beginning
+    finally:
+        _close([*others, *vouched])
+
+
+def _with_password(server: processes.Server, people: People) -> Sequence[Pair]:
+    return [
+        service_pair(server.address, people.vouching, person, password=person.password)
+        for person in people.persons[:WITH_PASSWORD]
+    ]
+
+
+def _close(pairs: Sequence[Pair]) -> None:
+    for pair in pairs:
+        pair.close()
+
+
+async def _begun_per_second(browsers: Sequence[Browser], seconds: float) -> tuple[float, Counter[str]]:
     """Everybody begins over and over for that long; how many were begun a second, and what went wrong."""
     until, begun, errors = time.perf_counter() + seconds, 0, Counter[str]()
 
-    async def one(browser: ServiceBrowser) -> None:
+    async def one(browser: Browser) -> None:
         nonlocal begun
         former: Begun | None = None
         while time.perf_counter() < until:
             try:
-                former = await (browser.begin() if former is None else browser.begin_instead_of(former))
+                former = await browser.begin(replacing=former)
                 begun += 1
             except ExchangeError as error:
                 errors[str(error)] += 1

@@ -52,8 +52,9 @@ class PrototypeBrowser:
         """Connect to the server."""
         self._http = await HttpConnection.open(self._address)
 
-    async def begin(self) -> Begun:
-        """Begin a sign-in."""
+    async def begin(self, replacing: Begun | None = None) -> Begun:
+        """Begin a sign-in; the prototype knows no replacing."""
+        del replacing
         answer = await self._http.send(self._begin)
         if answer.status != 200:
             raise ExchangeError(f"begin: {answer.status}")

@@ -26,6 +26,7 @@ class Options:
 
     rounds: int | None = None
     seconds: float | None = None
+    people: int | None = None
     waiting: int | None = None
     devices: Sequence[int] = ()
     prototype_only: bool = False

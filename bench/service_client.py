@@ -8,6 +8,7 @@ with the browser's number.
 import asyncio
 import base64
 import hashlib
+import ipaddress
 import secrets
 import time
 
@@ -77,6 +78,7 @@ class _Frame(msgspec.Struct):
     type: str
     nonce: str = ""
     challenge: _DeviceChallenge | None = None
+    challenge_id: str = ""
     ref: str | None = None
     outcome: str = ""
     code: str = ""
@@ -128,7 +130,7 @@ def refusal(answer: Response) -> ExchangeError:
 
 def address_of(number: int) -> str:
     """A client address of its own for every person, so that no limit by address is what is measured."""
-    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+    return str(ipaddress.IPv4Address("10.0.0.1") + number)
 
 
 class ServiceBrowser:
@@ -152,13 +154,11 @@ class ServiceBrowser:
         """Connect to the service."""
         self._http = await HttpConnection.open(self._address)
 
-    async def begin(self) -> Begun:
-        """Begin a sign-in that asks the person's phone."""
-        return _begun(await self._http.send(self._begin))
-
-    async def begin_instead_of(self, former: Begun) -> Begun:
-        """Begin a sign-in that replaces this browser's former one."""
-        body = _encode(msgspec.structs.replace(self._body, replaces=former.token))
+    async def begin(self, replacing: Begun | None = None) -> Begun:
+        """Begin a sign-in that asks the person's phone, in place of this browser's former one if it has one."""
+        if replacing is None:
+            return _begun(await self._http.send(self._begin))
+        body = _encode(msgspec.structs.replace(self._body, replaces=replacing.token))
         return _begun(await self._http.send(request("POST", "/v1/sign-ins", self._address, self._headers, body)))
 
     def watch(self, begun: Begun) -> asyncio.Future[None]:
@@ -271,6 +271,8 @@ class ServicePhone:
                 expected.set_result(None)
         elif frame.type in {"outcome", "error"}:
             self._acknowledged(frame)
+        elif frame.type == "withdrawn":
+            self._shown.pop(frame.challenge_id, None)
         elif frame.type == "hello":
             now = int(time.time())
             proof = _Proof("GET", self._address.url + _SOCKET, now, secrets.token_urlsafe(16), frame.nonce)
@@ -298,6 +300,6 @@ class ServicePhone:
 _SOCKET = "/v1/device/socket"
 
 
-def service_pair(address: Address, vouching: Vouching, person: Person) -> Pair:
-    """A browser whose application vouches for the person, and the person's phone."""
-    return Pair(ServiceBrowser(address, vouching, person), ServicePhone(address, person))
+def service_pair(address: Address, vouching: Vouching, person: Person, *, password: str = "") -> Pair:
+    """A browser whose application gives the person's password, or else vouches for it; and the person's phone."""
+    return Pair(ServiceBrowser(address, vouching, person, password=password), ServicePhone(address, person))

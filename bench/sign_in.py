@@ -1,6 +1,6 @@
 """`sign-in`: complete sign-ins by a vouching application, the service against the bare prototype, one core each.
 
-Three loads: saturated (128 people without pause), half of that rate at random instants, and one person alone. Service
+Three loads: saturated (everybody without pause), half of that rate at random instants, and one person alone. Service
 and prototype take turns within every round, so that a busy minute of the machine falls on both; ratios are taken
 round by round.
 """
@@ -56,9 +56,9 @@ METRICS = (
 )
 
 LOADS: Mapping[str, Callable[[Round], Measurement]] = {
-    f"{PEOPLE} people without pause": lambda taken: taken.saturated,
-    "half of that rate, at random instants": lambda taken: taken.half,
-    "one person at a time": lambda taken: taken.one,
+    "everybody without pause": lambda taken: taken.saturated,
+    "half of that rate at random instants": lambda taken: taken.half,
+    "one of them at a time": lambda taken: taken.one,
 }
 
 
@@ -66,6 +66,7 @@ LOADS: Mapping[str, Callable[[Round], Measurement]] = {
 class SignInResult:
     """All rounds, in the order in which they ran."""
 
+    people: int
     rounds: Sequence[Round]
 
     def tables(self) -> Sequence[Table]:
@@ -79,7 +80,7 @@ class SignInResult:
         failed = {name: sum((Counter(m.errors) for m in mine), Counter[str]()) for name, mine in taken.items()}
         rows.append(("errors", *map(errors_text, failed.values())) + (("",) if len(taken) > 1 else ()))
         columns = ("", *taken) + ((f"{SERVICE} / {PROTOTYPE}",) if len(taken) > 1 else ())
-        return Table(f"Complete sign-ins, {load}; median [range] of {len(taken[PROTOTYPE])} rounds", columns, rows)
+        return Table(f"{self.people} people, {load}; median [range] of {len(taken[PROTOTYPE])} rounds", columns, rows)
 
 
 def _row(metric: Metric, taken: Mapping[str, Sequence[Measurement]]) -> Sequence[str]:
@@ -93,21 +94,21 @@ def _row(metric: Metric, taken: Mapping[str, Sequence[Measurement]]) -> Sequence
 
 def run(options: Options, console: Console) -> SignInResult:
     """Measure. Raises `StartError` if a server does not start."""
-    rounds, seconds = options.rounds_or(ROUNDS), options.seconds_or(SECONDS)
+    rounds, seconds, people = options.rounds_or(ROUNDS), options.seconds_or(SECONDS), options.people or PEOPLE
     taken: list[Round] = []
     with (
-        contestants(PEOPLE, console, prototype_only=options.prototype_only) as running,
+        contestants(people, console, prototype_only=options.prototype_only) as running,
         pinned(cores().load),
     ):
         for number in range(rounds):
             for contestant in running if number % 2 == 0 else reversed(running):
                 with console.status(f"round {number + 1} of {rounds}: {contestant.name}"):
-                    taken.append(uvloop.run(_round(contestant, seconds)))
-    return SignInResult(taken)
+                    taken.append(uvloop.run(_round(contestant, people, seconds)))
+    return SignInResult(people, taken)
 
 
-async def _round(contestant: Contestant, seconds: float) -> Round:
-    pairs = [contestant.pair(number) for number in range(PEOPLE)]
+async def _round(contestant: Contestant, people: int, seconds: float) -> Round:
+    pairs = [contestant.pair(number) for number in range(people)]
     await connect(pairs)
     try:
         saturated = await closed_loop(contestant.server, pairs, seconds)

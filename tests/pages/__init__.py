@@ -1,1 +1,1 @@
-"""The hosted pages in a real Chromium: every state by itself, against scripted answers, and whole stories against the service."""
+"""The hosted pages in a real Chromium: every step against scripted answers, and as the service serves them."""

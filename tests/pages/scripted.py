@@ -192,29 +192,29 @@ class Interface:
         await route.fulfill(status=answer.status, body=json.dumps(answer.body), headers=headers | dict(answer.headers))
 
     async def _usual(self, request: Request) -> Answer:
+        answer = problem(404, "not_found")
         match request.method, request.path.removeprefix("/v1"):
             case "POST", "/sign-in/begin":
-                return Answer(self.sign_in, 201)
+                answer = Answer(self.sign_in, 201)
             case "GET", "/sign-ins/si_1":
-                async with self._changed:
-                    after = request.query.get("after")
-                    await self._changed.wait_for(
-                        lambda: not self.reachable or [str(self.sign_in["version"])] != after
-                    )
-                return Answer(self.sign_in)
+                await self._change_since(request.query.get("after"))
+                answer = Answer(self.sign_in)
             case "DELETE", "/sign-ins/si_1":
                 await self.tell(sign_in("withdrawn", reason="cancelled"))
-                return Answer(self.sign_in)
+                answer = Answer(self.sign_in)
             case "POST", "/sign-ins/si_1/challenges":
                 newer = challenge(id="ch_2", prompt={"kind": "approve_on_device", "number": "77"})
                 await self.tell(self.sign_in | {"notice": None, "challenge": newer})
-                return Answer(self.sign_in, 201)
+                answer = Answer(self.sign_in, 201)
             case "POST", "/me/devices":
-                return Answer(self.activation, 201)
+                answer = Answer(self.activation, 201)
             case "GET", "/me":
-                return Answer(self.me)
-            case _:
-                return problem(404, "not_found")
+                answer = Answer(self.me)
+        return answer
+
+    async def _change_since(self, after: list[str] | None) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self.reachable or [str(self.sign_in["version"])] != after)
 
     async def lose_connection(self) -> None:
         """From now on nothing is answered, and what waits breaks."""

@@ -1,4 +1,4 @@
-"""Every step, in both colour schemes: no accessibility finding, nothing wider than the narrowest screen, keyboard alone."""
+"""Every step, in both colour schemes: accessible, no wider than the narrowest screen, usable by keyboard alone."""
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
@@ -11,7 +11,7 @@ from .scripted import ORIGIN, TEXT_MOBILE, Interface, challenge, problem, regist
 from .visits import RETURN_TO, begin, sign_in_page, submit_password
 
 AXE: Final = files("axe_playwright_python").joinpath("axe.min.js").read_text()
-"""Evaluated by the debugger and not loaded by the page, so that the page's policy stays in force while it is looked at."""
+"""Evaluated by the debugger, not loaded by the page: the page's policy stays in force while it is looked at."""
 
 Visit = Callable[[Page, Interface], Awaitable[None]]
 SIX_DIGITS: Final = {"kind": "approve_on_device", "number": "604218"}

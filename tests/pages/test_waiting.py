@@ -156,9 +156,7 @@ async def test_a_tab_opened_for_another_request_begins_afresh(page: Page, interf
     assert interface.asked == []
 
 
-async def test_a_sign_in_that_is_not_ours_any_more_leads_back_to_the_password(
-    page: Page, interface: Interface
-) -> None:
+async def test_a_sign_in_that_is_not_ours_any_more_leads_back_to_the_password(page: Page, interface: Interface) -> None:
     interface.next("GET", "/v1/sign-ins/si_1", problem(401, "invalid_token"))
     interface.sign_in = sign_in()
     await begin_without_step(page)

@@ -1,6 +1,6 @@
 """Phone numbers in the one form that is stored: E.164, with `;ext=N` (RFC 3966) where an office has extensions.
 
-Numbers that nobody can be reached at, or that cost whoever calls them extra, are refused: otherwise the operator pays for
+Numbers that nobody can be reached at, or that cost the caller extra, are refused: otherwise the operator pays for
 whatever numbers people come up with (toll fraud, S-19).
 """
 

@@ -1,7 +1,8 @@
 """The web addresses that an operator registers: origins, redirect URIs, the service's own public address.
 
-They are compared as exact text later (RFC 9700, 4.1.3), so they are accepted in one spelling only: the one that a browser
-itself would write (RFC 6454, 6.2). Plain http is for loopback names, where there is no network to listen on (RFC 8252, 7.3).
+They are compared as exact text later (RFC 9700, 4.1.3), so they are accepted in one spelling only: the one that a
+browser itself would write (RFC 6454, 6.2). Plain http is for loopback names, where there is no network to listen on
+(RFC 8252, 7.3).
 Called by the settings and by the administrator's use cases.
 """
 
@@ -26,7 +27,7 @@ def origin(text: str) -> str:
 
 
 def redirect_uri(text: str) -> str:
-    """The text, if people may be sent back to it: absolute, https (http for loopback), no fragment. Raises ValueError."""
+    """The text, if people may be sent there: absolute, https (or http loopback), no fragment. Raises ValueError."""
     parts = _split(text)
     if "#" in text:
         raise ValueError("a redirect URI has no fragment (#...)")

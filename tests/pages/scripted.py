@@ -210,6 +210,8 @@ class Interface:
                 answer = Answer(self.activation, 201)
             case "GET", "/me":
                 answer = Answer(self.me)
+            case _:
+                pass
         return answer
 
     async def _change_since(self, after: list[str] | None) -> None:

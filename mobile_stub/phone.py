@@ -82,7 +82,7 @@ class Phone:
         self._checker = ContextChecker(identity.issuer, identity.jwks, self.api)
         self.prompts = Prompts(self.api, self.clock, self._checker)
         self._line: Line | None = None
-        self._running: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[LineClosedError] | None = None
 
     # --- opening and closing ------------------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ class Phone:
         finally:
             ready.cancel()
         if self._line_task().done():
-            await self._line_task()
+            raise await self._line_task()
 
     def start(self) -> None:
         """Open the line without waiting for it; nothing happens if it is open already."""
@@ -169,9 +169,7 @@ class Phone:
         self._running.cancel()
         await asyncio.wait({self._running})
         if not self._running.cancelled():
-            error = self._running.exception()
-            if error is not None and not isinstance(error, LineClosedError):
-                raise error
+            self._running.result()
 
     def drop(self) -> None:
         """Cut the present socket without a word; the line comes back by itself."""
@@ -194,9 +192,13 @@ class Phone:
     ) -> None:
         await self.aclose()
 
-    async def _run(self, line: Line) -> None:
+    async def _run(self, line: Line) -> LineClosedError:
+        """Run the line; why it was closed for good, when it was."""
         try:
             await line.run()
+        except LineClosedError as closed:
+            self.prompts.end(closed)
+            return closed
         except asyncio.CancelledError:
             self.prompts.end(LineClosedError("the phone is switched off"))
             raise
@@ -204,7 +206,7 @@ class Phone:
             self.prompts.end(error)
             raise
 
-    def _line_task(self) -> asyncio.Task[None]:
+    def _line_task(self) -> asyncio.Task[LineClosedError]:
         if self._running is None:
             message = "the phone has no line: call connect first"
             raise LineClosedError(message)

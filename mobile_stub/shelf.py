@@ -91,7 +91,7 @@ class HeldPhone:
             parts.create_task(self._take_back())
 
     async def answer(self, prompt_id: str, decision: Decision, number: str | None) -> PromptView:
-        """Answer a prompt that waits; NoSuchPrompt if there is none, RefusedError if the service won't have the answer."""
+        """Answer a prompt that waits; NoSuchPrompt if there is none, RefusedError if the service won't have it."""
         challenge = self.challenges.get(prompt_id)
         if challenge is None or self.screen[prompt_id].state is not PromptState.WAITING:
             raise NoSuchPrompt("this sign-in isn't asked any more")

@@ -43,7 +43,7 @@ function gone(parts) {
   parts.name.textContent = "No such phone";
   parts.line.textContent = "";
   parts.trouble.hidden = false;
-  parts.trouble.textContent = "This phone isn’t here any more.";
+  parts.trouble.textContent = "This phone isn't here any more.";
   parts.stage.replaceChildren();
 }
 
@@ -82,13 +82,13 @@ function ask(stage, phone, prompt, now) {
   say(parts.application, prompt.application);
   list(parts.facts, facts(prompt));
   parts["number-part"].hidden = !numbered;
-  parts["number-label"].textContent = `Number shown in the browser (${digits} digits)`;
+  parts["number-label"].textContent = `Number in the browser (${digits} digits)`;
   field.maxLength = digits;
   field.pattern = `[0-9]{${digits}}`;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (numbered && !new RegExp(`^${field.pattern}$`).test(field.value)) {
-      error.textContent = `Type the ${digits} digits that the browser shows.`;
+      error.textContent = `Type the ${digits} digits from the browser.`;
       field.setAttribute("aria-invalid", "true");
       field.focus();
       return;
@@ -100,7 +100,7 @@ function ask(stage, phone, prompt, now) {
   parts.fraud.addEventListener("click", () => pressed(form, error, () => world.reportFraud(phone.id, prompt.id)));
 
   stage.replaceChildren(root);
-  speak(`${prompt.application} asks: are you trying to sign in?`);
+  speak("A new sign-in request");
   if (numbered) field.focus();
   else document.getElementById("ask-title").focus();
   return () => {
@@ -119,6 +119,6 @@ function done(stage, phone, prompt) {
   say(parts.application, prompt.application);
   parts.close.addEventListener("click", () => world.dismiss(phone.id, prompt.id));
   stage.replaceChildren(root);
-  speak(`${title}. ${text}`);
-  parts.title.focus();
+  speak("");
+  parts.title.focus(); // which reads it out, with the sentence that describes it
 }

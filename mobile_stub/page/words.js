@@ -12,15 +12,15 @@ const ENDINGS = {
   completed: ["good", "You have successfully completed the sign in", "You can go back to the browser."],
   denied: ["bad", "You denied this sign-in", "Nobody was signed in."],
   fraud_reported: ["bad", "Thank you for reporting this", "The sign-in was stopped, and the report was taken down."],
-  wrong_number: ["bad", "That wasn’t the number in the browser", "The sign-in was stopped. Start again in the browser."],
+  wrong_number: ["bad", "That wasn't the number in the browser", "The sign-in was stopped. Start again in the browser."],
   too_late: ["flat", "Too late", "This sign-in had already ended."],
-  expired: ["flat", "This sign-in has expired", "It wasn’t answered in time. Start again in the browser."],
+  expired: ["flat", "This sign-in has expired", "It wasn't answered in time. Start again in the browser."],
 };
 
 /** Mood (good, bad, flat), heading and sentence for a prompt that can't be answered any more. */
 export function ending(prompt) {
   if (prompt.state === "withdrawn") {
-    return ["flat", "This sign-in was withdrawn", WITHDRAWN[prompt.reason] ?? "It isn’t asked any more."];
+    return ["flat", "This sign-in was withdrawn", WITHDRAWN[prompt.reason] ?? "It isn't asked any more."];
   }
   const [mood, title, text] = ENDINGS[prompt.state];
   return prompt.reported ? [mood, title, `${text} Your report was taken down.`] : [mood, title, text];

@@ -17,12 +17,12 @@ async function send(method, path, body) {
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch {
-    throw new Trouble("world_unreachable", "The world isn’t answering.");
+    throw new Trouble("world_unreachable", "The world isn't answering.");
   }
   if (response.status === 204) return null;
   if (response.ok) return response.json();
   const said = await response.json().catch(() => ({}));
-  throw new Trouble(said.code ?? "unknown", said.detail ?? `That didn’t work (${response.status}).`);
+  throw new Trouble(said.code ?? "unknown", said.detail ?? `That didn't work (${response.status}).`);
 }
 
 const phone = (id) => `/phones/${encodeURIComponent(id)}`;

@@ -1,8 +1,8 @@
-"""A service small enough to be read at a glance, which keeps the stub honest: the device protocol and nothing behind it.
+"""A service small enough to be read at a glance, which keeps the stub honest: the device protocol, nothing behind it.
 
-It is written from the protocol with another JOSE library than the stub's, checks every proof and answer as strictly as the
-protocol says, and does what the real one does only under odd circumstances whenever a test asks for it: restart, fall silent,
-rotate keys, sign one thing and show another.
+It is written from the protocol with another JOSE library than the stub's, checks every proof and answer as strictly as
+the protocol says, and does what the real one does only under odd circumstances whenever a test asks for it: restart,
+fall silent, rotate keys, sign one thing and show another.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Happenings:
 
 
 class FakeService:
-    """State and controls. `ahead` sets its clock; `heartbeat` is the time between pings (0.0: it promises 0.2 s and stays silent)."""
+    """State and controls. `ahead` sets its clock; with a `heartbeat` of 0.0 it promises pings and sends none."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -98,6 +98,7 @@ class FakeService:
         self.happenings = Happenings()
         self.tamper: Callable[[dict[str, Any]], None] = lambda _: None
         self.lose_next: set[str] = set()
+        self.full_house = 0
         self._changed = asyncio.Condition()
         self.rotate_keys()
 
@@ -169,14 +170,16 @@ class FakeService:
         self.seen.add(claims["jti"])
         return claims
 
-    def device_of(self, token: str, method: str, path: str) -> tuple[str, dict[str, Any]]:
+    def device_of(self, token: str, method: str, path: str, nonce: str | None = None) -> str:
         try:
             device_id = str(jws.extract_compact(token.encode()).headers().get("kid"))
         except JoseError as error:
             raise Refusal(401, "invalid_proof", server_time=stamp(self.now())) from error
         if device_id not in self.devices:
             raise Refusal(401, "unknown_device")
-        return device_id, self.check_proof(token, self.devices[device_id].key, method, path)
+        if self.check_proof(token, self.devices[device_id].key, method, path).get("nonce") != nonce:
+            raise Refusal(401, "invalid_proof", server_time=stamp(self.now()))
+        return device_id
 
     async def decide(self, device_id: str, token: str, addressed: str | None = None) -> tuple[str, str]:
         """The challenge and the outcome of an answer."""
@@ -306,20 +309,22 @@ class FakeService:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Proof":
             raise Refusal(401, "invalid_proof", server_time=stamp(self.now()))
-        return self.device_of(token, request.method, request.path)[0]
+        return self.device_of(token, request.method, request.path)
 
     # --- socket -------------------------------------------------------------------------------------------------------
 
     async def socket(self, request: web.Request) -> web.StreamResponse:
+        if self.full_house:
+            self.full_house -= 1
+            await self.happenings.note("turned away")
+            return web.json_response({"code": "unavailable"}, status=503, headers={"Retry-After": "0"})
         socket = web.WebSocketResponse(compress=False, heartbeat=self.heartbeat or None)
         await socket.prepare(request)
         nonce = secrets.token_urlsafe(16)
         await socket.send_json({"type": "hello", "nonce": nonce, "protocol": 1})
         try:
             token = (await socket.receive_json())["proof"]
-            device_id, claims = self.device_of(token, "GET", "/v1/device/socket")
-            if claims.get("nonce") != nonce:
-                raise Refusal(401, "invalid_proof")
+            device_id = self.device_of(token, "GET", "/v1/device/socket", nonce)
         except (Refusal, TypeError) as refusal:
             await self.happenings.note("refused", str(refusal))
             await socket.close(code=4401)

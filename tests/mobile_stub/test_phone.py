@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -93,15 +94,18 @@ async def test_a_phone_without_a_socket_polls_and_answers_by_http(service: FakeS
 
 
 async def test_the_other_phone_is_told_that_its_prompt_is_over_and_never_returns_it(service: FakeService) -> None:
-    async with asyncio.timeout(20), Phone.activate(service.activation_uri()) as first:
-        async with Phone.activate(service.activation_uri()) as second:
-            asked = await service.ask()
-            await service.happenings.wait_for("received", times=2)
-            await first.deny(await first.next_challenge())
-            withdrawn = await second.next_withdrawal()
-            assert (withdrawn.challenge_id, withdrawn.reason) == (asked, WithdrawalReason.ANSWERED_ELSEWHERE)
-            later = await service.ask()
-            assert (await second.next_challenge()).id == later
+    async with (
+        asyncio.timeout(20),
+        Phone.activate(service.activation_uri()) as first,
+        Phone.activate(service.activation_uri()) as second,
+    ):
+        asked = await service.ask()
+        await service.happenings.wait_for("received", times=2)
+        await first.deny(await first.next_challenge())
+        withdrawn = await second.next_withdrawal()
+        assert (withdrawn.challenge_id, withdrawn.reason) == (asked, WithdrawalReason.ANSWERED_ELSEWHERE)
+        later = await service.ask()
+        assert (await second.next_challenge()).id == later
 
 
 async def test_an_unknown_reason_for_a_withdrawal_is_still_a_withdrawal(service: FakeService) -> None:
@@ -160,6 +164,32 @@ async def test_a_prompt_that_ended_while_the_phone_was_away_is_taken_back_on_ret
         await phone.connect()
         withdrawn = await phone.next_withdrawal()
         assert (withdrawn.challenge_id, withdrawn.reason) == (asked, WithdrawalReason.ENDED_WHILE_AWAY)
+
+
+async def test_a_full_house_is_tried_again_until_it_has_room(service: FakeService) -> None:
+    service.full_house = 3
+    async with asyncio.timeout(20), Phone.activate(service.activation_uri(), setup=QUICK) as phone:
+        assert len(service.happenings.all("turned away")) == 3
+        assert service.happenings.all("ready") == [phone.device_id]
+
+
+async def test_whoever_waits_for_a_phone_that_is_switched_off_is_told(service: FakeService) -> None:
+    async with asyncio.timeout(20), Phone.activate(service.activation_uri(), setup=QUICK) as phone:
+        await service.ask("42")
+        challenge = await phone.next_challenge()
+        service.full_house = 1_000_000
+        phone.drop()
+        answering, waiting = (
+            asyncio.create_task(phone.verify(challenge, "42")),
+            asyncio.create_task(phone.next_challenge()),
+        )
+        await service.happenings.wait_for("turned away")
+        await phone.disconnect()
+        for task in (answering, waiting):
+            with pytest.raises(LineClosedError):
+                await task
+        with pytest.raises(LineClosedError):
+            await phone.verify(challenge, "42")
 
 
 async def test_a_silent_service_is_left_after_twice_its_heartbeat(service: FakeService) -> None:
@@ -274,7 +304,7 @@ def _other_type(asked: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("tamper", [_other_application, _other_place, _cut_signature, _other_type])
 async def test_what_the_service_did_not_sign_is_not_shown_and_not_acknowledged(
-    service: FakeService, tamper: Any
+    service: FakeService, tamper: Callable[[dict[str, Any]], None]
 ) -> None:
     async with asyncio.timeout(20), Phone.activate(service.activation_uri()) as phone:
         service.tamper = tamper

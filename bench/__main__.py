@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bench import idle_devices, load, passwords, sign_in
+from bench.document import PlaceError, fill_in_file, markdown
 from bench.machine import LimitError, cores, describe
 from bench.people import RegistrationError
 from bench.processes import StartError
@@ -73,17 +74,23 @@ def _load(
 @commands.command("markdown")
 def _markdown(
     files: Annotated[list[Path] | None, typer.Argument(help="JSON files (all in bench/results/).")] = None,
+    into: Annotated[Path | None, typer.Option(help="A document with a place for each; without it, on screen.")] = None,
 ) -> None:
-    """Tables of earlier runs for docs/performance.md."""
-    for path in files or sorted(RESULTS.glob("*.json")):
-        record = read(path)
-        machine = record.machine
-        print(f"### `{record.benchmark}`\n")
-        print(
-            f"{record.at:%Y-%m-%d}, {machine.cpu}, {machine.cores} cores, {machine.system}, Python {machine.python}.\n"
-        )
-        for table in record.tables:
-            print(table.markdown())
+    """Tables of earlier runs, for docs/performance.md."""
+    records = [read(path) for path in files or sorted(RESULTS.glob("*.json"))]
+    if into is None:
+        for record in records:
+            print(markdown(record))
+        return
+    try:
+        fill_in_file(into, records)
+    except PlaceError as error:
+        raise _refused(error) from error
+
+
+def _refused(error: Exception) -> typer.Exit:
+    Console(stderr=True).print(Text(str(error)))
+    return typer.Exit(1)
 
 
 def _run(name: str, benchmark: Callable[[Options, Console], Result], options: Options, target: Path | None) -> None:
@@ -93,8 +100,7 @@ def _run(name: str, benchmark: Callable[[Options, Console], Result], options: Op
     try:
         result = benchmark(options, console)
     except (StartError, RegistrationError, LimitError) as error:
-        Console(stderr=True).print(Text(str(error)))
-        raise typer.Exit(1) from error
+        raise _refused(error) from error
     for table in result.tables():
         table.show(console)
     console.print(f"Every measurement: {save(name, machine, options, result, target)}")

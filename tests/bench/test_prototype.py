@@ -45,8 +45,32 @@ def test_the_browser_is_parked_when_the_phone_answers(record: Path) -> None:
 
 def test_earlier_runs_become_markdown(record: Path) -> None:
     shown = CliRunner().invoke(commands, ["markdown", str(record)]).stdout
-    assert "### `sign-in`" in shown
     assert "| sign-ins a second |" in shown
+
+
+def test_a_document_gets_the_tables_between_its_marks_and_keeps_the_rest(record: Path, tmp_path: Path) -> None:
+    document = tmp_path / "performance.md"
+    other = "<!-- bench load -->\nold\n<!-- end -->\n"
+    document.write_text(f"# Before\n<!-- bench sign-in -->\nold\n<!-- end -->\nBetween\n{other}After\n")
+    for _ in range(2):  # the second time finds its own tables, and replaces them
+        done = CliRunner().invoke(commands, ["markdown", str(record), "--into", str(document)])
+        assert done.exit_code == 0, done.output
+    written = document.read_text()
+    before, _, rest = written.partition("<!-- bench sign-in -->\n")
+    tables, _, after = rest.partition("<!-- end -->\n")
+    assert before == "# Before\n"
+    assert tables.count("| sign-ins a second |") == 3
+    assert "old" not in tables
+    assert after == f"Between\n{other}After\n"
+
+
+def test_a_document_without_a_place_is_refused_and_left_alone(record: Path, tmp_path: Path) -> None:
+    document = tmp_path / "performance.md"
+    document.write_text("No place here.\n")
+    done = CliRunner().invoke(commands, ["markdown", str(record), "--into", str(document)])
+    assert done.exit_code == 1
+    assert "bench sign-in" in done.output
+    assert document.read_text() == "No place here.\n"
 
 
 def test_idle_phones_are_counted(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""The benchmarks of the service, a twentieth and less of their size: that they complete, not how fast.
+
+Each goes through the whole of it: people imported and registered, the service started as a process, measured, stopped.
+"""
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from typer.testing import CliRunner
+
+from bench.__main__ import commands
+from bench.idle_devices import IdleResult
+from bench.load import LoadResult
+from bench.passwords import PasswordsResult
+from bench.results import load
+from bench.sign_in import SignInResult
+
+Measured = TypeVar("Measured")
+
+
+def run(target: Path, kind: type[Measured], *arguments: str) -> Measured:
+    done = CliRunner().invoke(commands, [*arguments, "--json", str(target)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return msgspec.json.decode(load(target).measured, type=kind)
+
+
+def test_service_and_prototype_sign_people_in_by_turns(tmp_path: Path) -> None:
+    arguments = ("sign-in", "--people", "8", "--rounds", "1", "--seconds", "1")
+    result = run(tmp_path / "sign-in.json", SignInResult, *arguments)
+    assert [taken.contestant for taken in result.rounds] == ["prototype", "service"]
+    for taken in result.rounds:
+        for measurement in (taken.saturated, taken.half, taken.one):
+            assert measurement.sign_ins > 0
+            assert measurement.errors == {}
+
+
+def test_nobody_who_waits_is_forgotten(tmp_path: Path) -> None:
+    result = run(tmp_path / "load.json", LoadResult, "load", "--waiting", "100", "--seconds", "3")
+    assert [step.waiting for step in result.steps] == [12, 25, 50, 100]
+    for step in result.steps:
+        assert step.sign_ins > 0
+        assert step.errors == {}
+
+
+def test_idle_phones_stay_connected_and_are_counted(tmp_path: Path) -> None:
+    result = run(tmp_path / "idle.json", IdleResult, "idle-devices", "--devices", "20", "--rounds", "1")
+    assert [(idle.contestant, idle.devices) for idle in result.measured] == [("prototype", 20), ("service", 20)]
+
+
+def test_passwords_are_hashed_and_their_neighbours_go_on(tmp_path: Path) -> None:
+    result = run(tmp_path / "passwords.json", PasswordsResult, "passwords", "--rounds", "1", "--seconds", "1")
+    [taken] = result.rounds
+    assert taken.begun_errors == {}
+    for measurement in (taken.completed, taken.vouched_alone, taken.vouched_beside_passwords):
+        assert measurement.sign_ins > 0
+        assert measurement.errors == {}

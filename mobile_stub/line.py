@@ -114,7 +114,8 @@ class Line:
     async def ask(self, answer: str) -> Reply:
         """Send a signed answer and wait for its outcome, over as many sockets as it takes.
 
-        Raises RefusedError (status 0) when the service refuses the answer, LineClosedError when the line ends for good.
+        There is no time limit but the caller's own. Raises RefusedError (status 0) when the service refuses the
+        answer, LineClosedError when the line ends for good.
         """
         if self.state is LineState.CLOSED:
             message = "the line is closed"

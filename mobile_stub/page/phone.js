@@ -58,7 +58,7 @@ function quiet(stage, phone) {
   parts.remove.addEventListener("click", () => {
     pressed(root, parts.error, async () => {
       await world.remove(phone.id);
-      location.hash = "";
+      location.assign("/#");
     });
   });
   const focused = stage.contains(document.activeElement);

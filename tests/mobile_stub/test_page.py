@@ -193,6 +193,8 @@ async def test_a_phone_is_activated_by_pasting_its_address_and_removed_again(tab
 async def test_a_phone_has_an_address_of_its_own_and_unknown_ones_say_so(tab: Tab) -> None:
     await tab.page.goto(f"{tab.world.url}/phones/{tab.phone}")
     await tab.reads("Alice's phone")
+    await tab.page.get_by_role("link", name="All phones").click()
+    await tab.reads("Stub phones")
     await tab.page.goto(f"{tab.world.url}/#dev_unknown")
     await tab.reads("No such phone")
 

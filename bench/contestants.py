@@ -14,9 +14,11 @@ from rich.console import Console
 from bench import processes
 from bench.exchange import Pair
 from bench.machine import cores
-from bench.people import People, prepare
+from bench.people import People, Person, Vouching, prepare
 from bench.prototype_client import prototype_pair
-from bench.service_client import service_pair
+from bench.service_browser import ServiceBrowser
+from bench.service_phone import ServicePhone
+from bench.wire import Address
 
 PROTOTYPE = "prototype"
 SERVICE = "service"
@@ -64,3 +66,8 @@ def registered(count: int, data: Path, console: Console) -> People:
     """That many people with a phone each in this data directory, while the screen says what takes so long."""
     with console.status(f"registering {count:,} people, two password hashes each"):
         return prepare(data, count)
+
+
+def service_pair(address: Address, vouching: Vouching, person: Person, *, password: str = "") -> Pair:
+    """A browser whose application gives the person's password, or else vouches for it; and the person's phone."""
+    return Pair(ServiceBrowser(address, vouching, person, password=password), ServicePhone(address, person))

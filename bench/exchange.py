@@ -1,8 +1,8 @@
 """One whole sign-in as the load side sees it: a person's browser and phone, and the times at which each step happened.
 
 Service and prototype speak differently; both are driven through the two protocols here, so the same flow and the same
-clock measure either. Implemented by `bench.service_client` and `bench.prototype_client`; driven by `bench.driver` and
-`bench.load`.
+clock measure either. Implemented by `bench.service_browser`, `bench.service_phone` and `bench.prototype_client`; driven
+by `bench.driver` and `bench.load`.
 """
 
 import asyncio

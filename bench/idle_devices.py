@@ -20,7 +20,7 @@ from bench.figures import Spread
 from bench.machine import allow_open_files, cores, pinned
 from bench.people import People
 from bench.results import Options, Table
-from bench.service_client import ServicePhone
+from bench.service_phone import ServicePhone
 
 DEVICES = (1_000, 5_000)
 ROUNDS = 2

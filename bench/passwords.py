@@ -21,14 +21,13 @@ from argon2.low_level import Type, hash_secret_raw
 from rich.console import Console
 
 from bench import processes
-from bench.contestants import registered
+from bench.contestants import registered, service_pair
 from bench.driver import Measurement, closed_loop, connect, open_loop
 from bench.exchange import Begun, Browser, ExchangeError, Pair
 from bench.figures import Spread
 from bench.machine import cores
 from bench.people import People
 from bench.results import Options, Table, errors_text
-from bench.service_client import service_pair
 
 ROUNDS = 5
 SECONDS = 5.0

@@ -113,7 +113,7 @@ def run_command(data: Path, *arguments: str) -> str:
     """Run one `push-service` command on this data directory; its standard output. Raises `StartError` if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "push_service", *arguments],
-        env={**os.environ, **service_environment(data)},
+        env={**_clean_environment(), **service_environment(data)},
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
@@ -142,16 +142,20 @@ def free_address() -> Address:
 def _running(
     command: Sequence[str], settings: Mapping[str, str], address: Address, cores: frozenset[int], log: Path
 ) -> Iterator[Server]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PUSH_SERVICE_")}
     with log.open("w") as complaints, pinned(cores):  # a child inherits the cores of the thread that starts it
         process = subprocess.Popen(
-            command, env={**environment, **settings}, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=complaints
+            command, env={**_clean_environment(), **settings}, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=complaints
         )
     try:
         _wait_until_ready(process, " ".join(command), log)
         yield Server(address, process.pid)
     finally:
         _stop(process)
+
+
+def _clean_environment() -> dict[str, str]:
+    """Our environment without the settings of whoever runs the benchmark: every run measures the same service."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PUSH_SERVICE_")}
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], command: str, log: Path) -> None:

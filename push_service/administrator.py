@@ -231,15 +231,15 @@ class Administrator:
         return IssuedApplication(changed, secret)
 
     async def remove_application(self, application_id: ApplicationId) -> Application:
-        """Remove an application: it begins nothing any more. Raises UnknownApplication, Conflict if it is built in."""
+        """Remove an application: it begins nothing any more. Raises UnknownApplication, Conflict if built in."""
         application = await self._application(application_id)
-        if application.id in {SETTINGS, ADMINISTRATION}:
-            raise Conflict(f"{application.id} is built in and can't be removed.")
         removed = msgspec.structs.replace(application, removed=True)
         await self._put(removed, AuditKind.APPLICATION_REMOVED)
         return removed
 
     async def _application(self, application_id: ApplicationId) -> Application:
+        if application_id in {SETTINGS, ADMINISTRATION}:
+            raise Conflict(f"The application {application_id} is built in: it stays as it is.")
         application = await self._store.application(application_id)
         if application is None or application.removed:
             raise UnknownApplication(f"There is no application {application_id}.")

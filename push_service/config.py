@@ -10,8 +10,6 @@ Called by the command line, which hands the result to the composition root.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import ipaddress
 import os
 import tomllib
@@ -35,13 +33,13 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from push_service.crypto.sealing import key_from_text
 from push_service.model.policy import MAX_SIGN_IN_SECONDS, Confirm, Policy, Rate
 from push_service.model.web_address import origin
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 PREFIX = "PUSH_SERVICE_"
-KEY_BYTES = 32
 _MASK = "********"
 _LARGEST_PORT = 65535
 _FOR_EVERYONE = 0o007
@@ -368,8 +366,8 @@ class Settings(BaseSettings):
     @field_validator("encryption_key")
     @classmethod
     def _encryption_key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(_decoded(value)) != KEY_BYTES:
-            raise ValueError(f"must be {KEY_BYTES} bytes in base64url")
+        if value is not None:
+            key_from_text(value.get_secret_value())
         return value
 
     @model_validator(mode="after")
@@ -391,7 +389,7 @@ class Settings(BaseSettings):
     @property
     def key(self) -> bytes | None:
         """The encryption key, if it was given itself rather than in a file."""
-        return None if self.encryption_key is None else _decoded(self.encryption_key)
+        return None if self.encryption_key is None else key_from_text(self.encryption_key.get_secret_value())
 
     def shown(self) -> dict[str, str]:
         """The effective value of each setting by environment name, in order; secrets masked, what is unset empty."""
@@ -441,14 +439,6 @@ def unread_names() -> tuple[str, ...]:
     """
     known = {*names(), f"{PREFIX}CONFIG"}
     return tuple(sorted(name for name in os.environ if name.startswith(PREFIX) and name.upper() not in known))
-
-
-def _decoded(key: SecretStr) -> bytes:
-    text = key.get_secret_value().strip().rstrip("=")
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        return b""
 
 
 def _names(section: type[BaseModel], prefix: str) -> list[str]:

@@ -78,9 +78,9 @@ def _check_heading(heading: list[str]) -> None:
 
 
 def _line(number: int, heading: list[str], cells: list[str]) -> ImportLine:
-    if len(cells) != len(heading):
-        raise InvalidRequest(f"Line {number} has {len(cells)} cells, the heading {len(heading)}; nothing was imported.")
-    return msgspec.convert({"number": number, **dict(zip(heading, cells, strict=True))}, ImportLine)
+    named = dict(zip(heading, cells, strict=False))
+    malformed = "" if len(cells) == len(heading) else f"It has {len(cells)} cells, the heading {len(heading)}."
+    return msgspec.convert({"username": "", **named, "number": number, "malformed": malformed}, ImportLine)
 
 
 async def _import(core: Core, lines: list[ImportLine], *, dry_run: bool, quiet: bool) -> list[ImportReport]:
@@ -96,5 +96,5 @@ async def _import(core: Core, lines: list[ImportLine], *, dry_run: bool, quiet: 
             reports.append(report)
             progress.advance(task)
             if not quiet:
-                typer.echo(f"line {report.line}: {report.username}: {report.detail or report.outcome.value}")
+                typer.echo(f"line {report.line}: {report.username}: {report.detail or report.outcome.value.replace('_', ' ')}")
     return reports

@@ -62,9 +62,13 @@ class ImportLine(msgspec.Struct, frozen=True, kw_only=True):
     mobile: str = ""
     office: str = ""
     extension: str = ""
+    malformed: str = ""
+    """What is wrong with the line itself, if it could not be taken apart."""
 
     def to_new_user(self) -> NewUser:
         """The person whom it describes. Raises InvalidRequest where a word means nothing."""
+        if self.malformed:
+            raise InvalidRequest(self.malformed)
         state, admin = self.state.strip().lower(), self.admin.strip().lower()
         if state not in {"", *UserState}:
             raise InvalidRequest(f"A state is one of {', '.join(UserState)}.")

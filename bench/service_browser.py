@@ -39,7 +39,7 @@ class Begin(msgspec.Struct, omit_defaults=True):
 
 
 class _Prompt(msgspec.Struct):
-    number: str = ""
+    number: str | None = None
 
 
 class _Challenge(msgspec.Struct):
@@ -133,7 +133,7 @@ def _begun(answer: Response) -> Begun:
     if sign_in.state != _PENDING or sign_in.challenge is None:
         raise ExchangeError(f"begun, but nobody is asked: {sign_in.state} ({sign_in.reason})")
     challenge = sign_in.challenge
-    return Begun(sign_in.id, challenge.id, challenge.prompt.number, sign_in.browser_token, sign_in.version)
+    return Begun(sign_in.id, challenge.id, challenge.prompt.number or "", sign_in.browser_token, sign_in.version)
 
 
 def _expect(status: int, answer: Response) -> _SignIn:

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from push_service.commands.running import JsonOption, print_columns, print_json, say, with_core
+from push_service.commands.running import JsonOption, print_columns, print_json, say, tell, with_core
 from push_service.model.application import Application
 from push_service.model.ids import ApplicationId
 from push_service.model.new_application import NewApplication
@@ -100,7 +100,7 @@ def remove(context: typer.Context, client_id: IdArgument, *, json: JsonOption = 
     if json:
         print_json(_view(removed))
     else:
-        typer.echo(f"{removed.name} ({removed.id}) is removed.")
+        tell(f"{removed.name} ({removed.id}) is removed.")
 
 
 def _print_credentials(application: Application, secret: str | None, *, json: bool) -> None:

@@ -53,7 +53,17 @@ def with_core(context: typer.Context, use: Callable[[Core], Awaitable[T]]) -> T:
 
 def say(text: str) -> None:
     """Talk: to stderr, so that stdout holds results alone."""
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
+
+
+def tell(text: str) -> None:
+    """Print one line of a result for people."""
+    typer.echo(printable(text))
+
+
+def printable(text: str) -> str:
+    """The text without what would move the cursor or turn the line around: names come from strangers (S-43)."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def print_json(reply: msgspec.Struct) -> None:
@@ -63,7 +73,7 @@ def print_json(reply: msgspec.Struct) -> None:
 
 def print_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows in aligned columns, titles first; nothing is cut off, wherever the output goes."""
-    lines = [titles, *rows]
+    lines = [titles, *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(titles))]
     for line in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

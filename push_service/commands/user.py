@@ -15,6 +15,7 @@ from push_service.commands.running import (
     print_columns,
     print_json,
     say,
+    tell,
     with_core,
 )
 from push_service.model.device import Device
@@ -127,7 +128,7 @@ def add(  # noqa: PLR0913 - the options of the command
     if json:
         print_json(UserReply(user.id, user.username, user.state))
     else:
-        typer.echo(f"{user.username} ({user.id}) is added, {user.state}.")
+        tell(f"{user.username} ({user.id}) is added, {user.state}.")
 
 
 @app.command("list")
@@ -164,7 +165,7 @@ def show(context: typer.Context, name: NameArgument, *, json: JsonOption = False
     facts += [("primary" if each.primary else "method", f"{each.method}, {each.target}") for each in user.methods]
     for title, value in facts:
         if value:
-            typer.echo(f"{title:<10}{value}")
+            tell(f"{title:<10}{value}")
 
 
 @app.command("state")
@@ -186,9 +187,9 @@ def set_state(
     if json:
         print_json(UserReply(user.id, user.username, changed.after))
     elif changed.before is changed.after:
-        typer.echo(f"{user.username} is {changed.after} already.")
+        tell(f"{user.username} is {changed.after} already.")
     else:
-        typer.echo(f"{user.username} is {changed.after} (was {changed.before}).")
+        tell(f"{user.username} is {changed.after} (was {changed.before}).")
 
 
 @app.command()
@@ -289,7 +290,7 @@ def _told(user: User, what: str, *, json: bool) -> None:
     if json:
         print_json(UserReply(user.id, user.username, user.state))
     else:
-        typer.echo(f"{user.username} {what}.")
+        tell(f"{user.username} {what}.")
 
 
 def _view(user: User) -> UserView:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from push_service.commands.running import JsonOption, print_json, say, with_core
+from push_service.commands.running import JsonOption, print_json, say, tell, with_core
 from push_service.model.errors import InvalidRequest
 from push_service.model.new_user import ImportLine
 
@@ -96,5 +96,6 @@ async def _import(core: Core, lines: list[ImportLine], *, dry_run: bool, quiet: 
             reports.append(report)
             progress.advance(task)
             if not quiet:
-                typer.echo(f"line {report.line}: {report.username}: {report.detail or report.outcome.value.replace('_', ' ')}")
+                became = report.detail or report.outcome.value.replace("_", " ")
+                tell(f"line {report.line}: {report.username}: {became}")
     return reports

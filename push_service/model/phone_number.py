@@ -12,6 +12,8 @@ import phonenumbers
 
 from push_service.model.errors import InvalidRequest
 
+_WRITTEN = re.compile(r"\+[0-9 ()./-]+")
+"""What people write in numbers; nothing that a dialler would take for a pause, a key or an extension."""
 _EXTENSION = re.compile(r"[0-9]{1,10}")
 _NO_REGION = "001"
 """The region of numbers that belong to no country: satellite and other global networks."""
@@ -28,14 +30,12 @@ _REFUSED_TYPES = frozenset(
 
 def e164(text: str) -> str:
     """A number in E.164, such as `+441632960123`. Blanks and hyphens may be written. Raises InvalidRequest."""
-    if not text.startswith("+") or not text.isascii():
+    if not _WRITTEN.fullmatch(text):
         raise InvalidRequest("A phone number begins with + and the country's code, such as +441632960123.")
     try:
         number = phonenumbers.parse(text, None)
     except phonenumbers.NumberParseException as error:
         raise InvalidRequest("This is not a phone number.") from error
-    if number.extension:
-        raise InvalidRequest("An extension is given apart from its number.")
     if phonenumbers.number_type(number) in _REFUSED_TYPES:
         raise InvalidRequest("This phone number is not in use, or calling it costs extra.")
     if phonenumbers.region_code_for_number(number) in {None, _NO_REGION}:

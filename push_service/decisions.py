@@ -5,12 +5,17 @@ Every use case goes through here, so that no bell, log line or metric speaks of 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from push_service.model.decision import Audit, Rule
+import msgspec
+
+from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.ids import UserId
+from push_service.model.instant import Instant
 from push_service.model.throttle import Charge
+from push_service.model.user import Snapshot
 from push_service.ports import Bus, Committed, Store
 
 R = TypeVar("R")
@@ -26,8 +31,19 @@ class Decisions:
         """Use this store as the truth and this bus as the bell."""
         self._store, self._bus, self._observers = store, bus, tuple(observers)
 
-    async def decide(self, user_id: UserId, rule: Rule[R], charges: Sequence[Charge] = ()) -> R:
-        """Decide; see Store.decide. Raises the decision's refusal, once what it counted is committed."""
+    async def decide(
+        self,
+        user_id: UserId,
+        rule: Rule[R],
+        charges: Sequence[Charge] = (),
+        remember: Callable[[R], Remembered | None] | None = None,
+    ) -> R:
+        """Decide; see Store.decide. Raises the decision's refusal, once what it counted is committed.
+
+        `remember` makes, from the reply, the row by which a repeated request gets the same answer; it is written along.
+        """
+        if remember is not None:
+            rule = functools.partial(_remembering, rule, remember)
         decision, committed = await self._store.decide(user_id, rule, charges)
         await self._tell(committed)
         if decision.refusal is not None:
@@ -48,3 +64,12 @@ class Decisions:
         for observer in self._observers:
             for each in audit:
                 observer(each)
+
+
+def _remembering(
+    rule: Rule[R], remember: Callable[[R], Remembered | None], snapshot: Snapshot, now: Instant
+) -> Decision[R]:
+    decision = rule(snapshot, now)
+    if decision.refusal is not None:
+        return decision
+    return msgspec.structs.replace(decision, remembered=remember(decision.reply))

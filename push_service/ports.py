@@ -64,8 +64,8 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
 class Listener(Protocol):
     """Hears one topic."""
 
-    async def heard(self, seconds: float) -> bool:
-        """Wait until the bell rings, at most that long. A ring since the last call counts. False: the time is over."""
+    async def heard(self, seconds: float) -> float:
+        """Wait until the bell rings, at most that long; says how many seconds it took. A ring since the last call counts."""
         ...
 
 
@@ -93,6 +93,10 @@ class Bus(Protocol):
 
     async def ring(self, topics: Sequence[Topic]) -> None:
         """Tell every process. Never raises for a bus that is away: the waiters' floor makes good for it."""
+        ...
+
+    def ring_all(self) -> None:
+        """Have every listener of this process look again: after a connection came back, and before the process ends."""
         ...
 
     def listeners(self, topic: Topic) -> int:

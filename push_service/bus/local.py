@@ -28,10 +28,11 @@ class LocalListener:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    async def heard(self, seconds: float) -> bool:
+    async def heard(self, seconds: float) -> float:
         """See ports.Listener."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         if not self._rung and seconds > 0:
-            loop = asyncio.get_running_loop()
             self._waiting = loop.create_future()
             timer = loop.call_later(seconds, _give_up, self._waiting)
             try:
@@ -39,8 +40,8 @@ class LocalListener:
             finally:
                 timer.cancel()
                 self._waiting = None
-        rung, self._rung = self._rung, False
-        return rung
+        self._rung = False
+        return loop.time() - begun
 
 
 class LocalBus:
@@ -80,8 +81,13 @@ class LocalBus:
                 bell()
 
     def ring_all(self) -> None:
-        """Have every listener look again."""
+        """See ports.Bus."""
         self.ring_now(tuple(self._bells))
+
+    @property
+    def listening(self) -> int:
+        """How many bells hang here."""
+        return sum(map(len, self._bells.values()))
 
     def listeners(self, topic: Topic) -> int:
         """See ports.Bus."""

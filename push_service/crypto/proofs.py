@@ -12,7 +12,7 @@ from push_service import strict_json
 from push_service.crypto import jws
 from push_service.model.device import PublicKey
 from push_service.model.errors import InvalidProof, InvalidRequest
-from push_service.model.instant import Instant, unix
+from push_service.model.instant import Instant, rfc3339, unix
 
 TYP = "device-proof+jwt"
 SKEW_SECONDS = 60
@@ -39,20 +39,20 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """At activation: the code, whose digest is `ach`."""
 
 
-def device_of(token: str) -> str:
+def device_of(token: str, now: Instant) -> str:
     """Which device a proof claims to be from: to look it up by. Raises InvalidProof."""
     try:
         kid = jws.parse(token, TYP).header.kid
     except jws.BadToken:
-        raise InvalidProof from None
+        kid = None
     if not kid:
-        raise InvalidProof
+        raise InvalidProof(server_time=rfc3339(now))
     return kid
 
 
 def check(token: str, key: PublicKey, expected: Expected) -> str:
     """The digest of the proof's `jti`, if the key signed it for what is expected. Raises InvalidProof."""
-    refusal = InvalidProof(server_time=unix(expected.now))
+    refusal = InvalidProof(server_time=rfc3339(expected.now))
     try:
         claims = strict_json.decode(jws.verify(jws.parse(token, TYP), jws.load_key(key)), _Claims)
     except (jws.BadToken, InvalidRequest):

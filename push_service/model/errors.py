@@ -44,7 +44,7 @@ class ServiceError(Exception):
         state: str | None = None,
         reported: bool | None = None,
         tries_left: int | None = None,
-        server_time: int | None = None,
+        server_time: str | None = None,
         retry_after: float | None = None,
         faults: tuple[Fault, ...] = (),
     ) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
-from push_service.model.decision import Actor, Audit, AuditKind, Decision, Remembered
+from push_service.model.decision import Actor, Audit, AuditKind, Decision
 from push_service.model.errors import (
     RegistrationNeedsPassword,
     ServiceError,
@@ -51,9 +49,8 @@ def begin(
     request: BeginRequest,
     methods: Methods,
     policy: Policy,
-    remember: Callable[[Seen], Remembered] | None = None,
 ) -> Decision[Seen]:
-    """Decide a begin. `remember` makes the row by which a repeated request gets this very answer again."""
+    """Decide a begin."""
     changes = Changes(snapshot, now)
     former = request.replaces and changes.pending(request.replaces)
     if former:
@@ -80,8 +77,7 @@ def begin(
         sign_in = outcome
     record = _record(sign_in, AuditKind.SIGN_IN_BEGUN if sign_in.live else AuditKind.SIGN_IN_OUTCOME)
     changes.record(msgspec.structs.replace(record, code=sign_in.state.value))
-    begun = changes.seen(sign_in)
-    return changes.decision(begun, remembered=remember(begun) if remember else None, until=request.draft.expires_at)
+    return changes.decision(changes.seen(sign_in), until=request.draft.expires_at)
 
 
 def _admit(

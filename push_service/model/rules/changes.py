@@ -10,7 +10,7 @@ from typing import NoReturn, TypeVar, cast
 import msgspec
 
 from push_service.model.challenge import Challenge, ChallengeState, Delivery
-from push_service.model.decision import Actor, Audit, AuditKind, Decision, Remembered
+from push_service.model.decision import Actor, Audit, AuditKind, Decision
 from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import ServiceError
 from push_service.model.ids import ChallengeId, DeviceId, SignInId
@@ -150,9 +150,7 @@ class Changes:
         )
         return over
 
-    def decision(
-        self, reply: R, *, until: Instant | None = None, remembered: Remembered | None = None, remove_user: bool = False
-    ) -> Decision[R]:
+    def decision(self, reply: R, *, until: Instant | None = None, remove_user: bool = False) -> Decision[R]:
         """The decision that writes all of it."""
         return Decision(
             reply=reply,
@@ -166,7 +164,6 @@ class Changes:
             withhold_results_since=self.withhold_results_since,
             remove_user=remove_user,
             audit=tuple(self._audit),
-            remembered=remembered,
             until=until,
         )
 

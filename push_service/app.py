@@ -1,0 +1,246 @@
+"""The composition root: the only place that knows every part. Reads as a parts list."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from push_service.administrator import Administrator
+from push_service.applications import Applications
+from push_service.bus.local import LocalBus
+from push_service.config import Endpoint, InvalidSettings, Settings, make_data_dir
+from push_service.crypto.keyring import Keyring
+from push_service.crypto.passwords import Argon2Passwords
+from push_service.crypto.sealing import Sealer, key_from_file
+from push_service.decisions import Decisions
+from push_service.delivery.receipts import Receipts
+from push_service.drafts import Drafter
+from push_service.frontends import cors, http, openapi
+from push_service.frontends.device_socket import DeviceSocketFrontend
+from push_service.frontends.devices import DeviceFrontend
+from push_service.frontends.idempotency import Idempotency
+from push_service.frontends.operations import OperationsFrontend
+from push_service.frontends.pages import PagesFrontend
+from push_service.frontends.settings import SettingsFrontend
+from push_service.frontends.sign_in import SignInFrontend
+from push_service.housekeeping import Housekeeping
+from push_service.observability import Metrics, log_committed, set_up_logs
+from push_service.ports import APPLICATIONS, SIGNING_KEYS
+from push_service.registrar import Registrar
+from push_service.store.sqlite import SqliteStore
+from push_service.verifier import Verifier
+from push_service.waits import Waits
+
+BACKLOG = 4096
+DRAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Everything but the server: what the command line works with, beside a running server or without one."""
+
+    settings: Settings
+    public_url: str
+    store: SqliteStore
+    bus: LocalBus
+    sealer: Sealer
+    decisions: Decisions
+    passwords: Argon2Passwords
+    keyring: Keyring
+    applications: Applications
+    administrator: Administrator
+    registrar: Registrar
+    drafter: Drafter
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def open_core(settings: Settings, *, port: int | None = None, logged: bool = False) -> AsyncIterator[Core]:
+    """Open the store and wire the use cases. `port` is the one listened on, where the settings leave it to chance."""
+    make_data_dir(settings)
+    policy = settings.policy.to_policy()
+    public_url = settings.public_url or f"http://localhost:{port or settings.listen.port}"
+    sealer = Sealer(settings.key or key_from_file(settings.key_file))
+    bus, metrics = LocalBus(), Metrics()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqliteStore(settings.database_file, sealer, foreign=bus.ring_now))
+        observers = (metrics.committed, log_committed) if logged else ()
+        decisions = Decisions(store, bus, observers)
+        passwords = Argon2Passwords(
+            concurrency=settings.password_hash_concurrency,
+            waiting=settings.password_hash_waiting,
+            memory_kib=settings.argon2.memory_kib,
+            time_cost=settings.argon2.time_cost,
+            parallelism=settings.argon2.parallelism,
+        )
+        stack.callback(passwords.close)
+        keyring = Keyring(store, bus)
+        await keyring.open()
+        drafter = Drafter(keyring, policy, public_url)
+        applications = Applications(store, public_url)
+        yield Core(
+            settings=settings,
+            public_url=public_url,
+            store=store,
+            bus=bus,
+            sealer=sealer,
+            decisions=decisions,
+            passwords=passwords,
+            keyring=keyring,
+            applications=applications,
+            administrator=Administrator(store, decisions, passwords, bus),
+            registrar=Registrar(
+                store=store,
+                decisions=decisions,
+                drafter=drafter,
+                applications=applications,
+                policy=policy,
+                issuer=public_url,
+            ),
+            drafter=drafter,
+            metrics=metrics,
+        )
+
+
+class Server:
+    """The parts that listen, around a core."""
+
+    def __init__(self, core: Core) -> None:
+        """Wire the front-ends."""
+        self.core = core
+        store, bus, proxies = core.store, core.bus, core.settings.trusted_proxies
+        idempotency = Idempotency(store, core.sealer)
+        self.waits = Waits(bus)
+        verifier = Verifier(
+            store=store,
+            waits=self.waits,
+            decisions=core.decisions,
+            passwords=core.passwords,
+            signer=core.keyring,
+            drafter=core.drafter,
+            applications=core.applications,
+            policy=core.settings.policy.to_policy(),
+            issuer=core.public_url,
+        )
+        self.receipts = Receipts(store, bus)
+        self.housekeeping = Housekeeping(store, core.decisions)
+        self.operations = OperationsFrontend(store, core.keyring, measured=core.metrics.text)
+        self.sockets = DeviceSocketFrontend(
+            verifier, core.registrar, store, bus, self.receipts, own_origin=core.public_url
+        )
+        sign_in = SignInFrontend(
+            verifier, core.applications, store, idempotency, public_url=core.public_url, proxies=proxies
+        )
+        self.pages = PagesFrontend(verifier, core.applications, sign_in, idempotency, public_url=core.public_url)
+        routes = [
+            *sign_in.routes(),
+            *DeviceFrontend(
+                verifier, core.registrar, core.keyring, store, self.waits, issuer=core.public_url, proxies=proxies
+            ).routes(),
+            *self.sockets.routes(),
+            *SettingsFrontend(core.registrar, idempotency, public_url=core.public_url, proxies=proxies).routes(),
+            *self.pages.routes(),
+            *self.operations.routes(),
+        ]
+        self.operations.describe_by(functools.cache(lambda: openapi.document(routes, core.public_url)))
+        self.app = web.Application(middlewares=[http.guard(self._observe)], client_max_size=http.MAX_BODY)
+        self.app.on_response_prepare.append(cors.allow(core.applications))
+        self.pages.set_up(self.app)
+        for route in routes:
+            self.app.router.add_route(route.method, route.path, route.handle)
+        self.app.router.add_route("OPTIONS", cors.PATTERN, cors.preflight(core.applications))
+        metrics = core.metrics
+        metrics.gauge("device_sockets", "Devices connected.", lambda: self.sockets.open)
+        metrics.gauge("writes_queued", "Writes queued or running.", lambda: store.queued)
+        metrics.gauge("passwords_hashing", "Passwords being hashed or waiting.", lambda: core.passwords.taken)
+        metrics.gauge("listeners", "Waiters and sockets that hear the bell.", lambda: bus.listening)
+
+    def _observe(self, request: web.Request, status: int, seconds: float) -> None:
+        self.core.metrics.request(http.route_of(request), request.method, status, seconds)
+
+
+async def serve(settings: Settings) -> None:
+    """Listen until SIGTERM or SIGINT, then end politely: no new work, answers finished, sockets sent away."""
+    set_up_logs(settings.log_level.value, json=settings.log_format.value == "json")
+    bound = _bound(settings.listen)
+    port = bound.getsockname()[1]
+    async with AsyncExitStack() as stack:
+        stack.callback(bound.close)
+        core = await stack.enter_async_context(open_core(settings, port=port, logged=True))
+        server = Server(core)
+        await stack.enter_async_context(core.bus.attach(APPLICATIONS, core.applications.changed))
+        keys_rung = asyncio.Event()
+        await stack.enter_async_context(core.bus.attach(SIGNING_KEYS, keys_rung.set))
+        stopping = _stopping()
+        runner = web.AppRunner(
+            server.app, access_log=None, handler_cancellation=True, shutdown_timeout=DRAIN_SECONDS, keepalive_timeout=75
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.SockSite(runner, bound, backlog=BACKLOG)
+        await site.start()
+        tasks = [
+            asyncio.create_task(server.receipts.run()),
+            asyncio.create_task(server.housekeeping.run()),
+            asyncio.create_task(_refresh_keys(core.keyring, keys_rung)),
+        ]
+        stack.push_async_callback(_end, tasks)
+        print(f"push-service listening on http://{dataclasses.replace(settings.listen, port=port)}", flush=True)  # noqa: T201 - the promised line
+        await stopping.wait()
+        server.operations.drain()
+        await site.stop()
+        server.waits.drain()
+        await server.sockets.close_all()
+
+
+async def _refresh_keys(keyring: Keyring, rung: asyncio.Event) -> None:
+    while True:
+        await rung.wait()
+        rung.clear()
+        await keyring.refresh()
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _stopping() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; a second one ends the process hard, which loses nothing that was acknowledged."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        if stopping.is_set():
+            sys.exit(128 + number)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    return stopping
+
+
+def _bound(endpoint: Endpoint) -> socket.socket:
+    """The socket to listen on, bound before anything else, so that a port left to chance is known."""
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((endpoint.host, endpoint.port))
+    except OSError as problem:
+        bound.close()
+        raise InvalidSettings(f"PUSH_SERVICE_LISTEN: {endpoint} can't be listened on: {problem.strerror}") from problem
+    return bound

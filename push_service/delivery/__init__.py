@@ -1,0 +1,1 @@
+"""How a prompt reaches a person: over the device's socket now, by wake-up pushes and telephony where those are set up."""

@@ -1,0 +1,133 @@
+"""One device's open socket, without the socket: what it shows, and what it must be told when the bell rings.
+
+The bell carries no state. Each time it rings, what the device shows is compared with what its person is asked now: new prompts are
+sent, and of those that are gone the device is told why, unless it was the one that answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from push_service.delivery import frames
+from push_service.model.challenge import Challenge, ChallengeState, MethodKind
+from push_service.model.device import Device
+from push_service.model.errors import StoreUnavailable
+from push_service.model.ids import ChallengeId
+from push_service.model.instant import Instant, seconds_between
+from push_service.model.user import Pending
+from push_service.ports import Store
+
+NOT_AUTHENTICATED = 4401
+REPLACED = 4409
+TOO_MANY_MESSAGES = 4429
+RESTARTING = 1012
+_LOOK_AGAIN_SECONDS = 1.0
+
+Send = Callable[[bytes], Awaitable[None]]
+Close = Callable[[int], Awaitable[None]]
+
+
+class DeviceLine:
+    """The prompts on one device's screen, kept as they are in the store."""
+
+    def __init__(self, device: Device, store: Store, send: Send, close: Close) -> None:
+        """Talk to the device by `send` and `close`."""
+        self.device = device
+        self._store, self._send, self._close = store, send, close
+        self._shown: set[ChallengeId] = set()
+        self._answered: set[ChallengeId] = set()
+        self._rung = False
+        self._looking: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._gone = False
+
+    def ring(self) -> None:
+        """Look again, as soon as the look under way is done."""
+        self._rung = True
+        if not self._gone and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look())
+
+    def shows(self, challenge_id: str) -> bool:
+        """Whether the device was sent this prompt and it has not been taken back."""
+        return challenge_id in self._shown
+
+    def answered(self, challenge_id: ChallengeId) -> None:
+        """This device's own answer was taken: it needn't be told that the prompt is gone."""
+        self._answered.add(challenge_id)
+
+    async def end(self, code: int | None = None) -> None:
+        """Stop looking; with a code, close the socket too."""
+        self._gone = True
+        if self._timer:
+            self._timer.cancel()
+        looking = self._looking
+        if looking and looking is not asyncio.current_task():
+            looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await looking
+        if code is not None:
+            await self._close(code)
+
+    async def _look(self) -> None:
+        while self._rung and not self._gone:
+            self._rung = False
+            try:
+                await self._compare()
+            except StoreUnavailable:
+                self._again_in(_LOOK_AGAIN_SECONDS)
+            except (ConnectionError, TimeoutError):
+                self._gone = True
+
+    async def _compare(self) -> None:
+        found = await self._store.asked(self.device.user_id)
+        if found is None or not any(each.id == self.device.id for each in found[0].guard.devices):
+            self._gone = True
+            await self._close(NOT_AUTHENTICATED)
+            return
+        now = await self._store.now()
+        open_now = {each.id: each for each in asked_on_phone(found[1], now)}
+        for challenge_id in self._shown - open_now.keys():
+            self._shown.discard(challenge_id)
+            await self._take_back(challenge_id)
+        for challenge_id, challenge in open_now.items():
+            if challenge_id not in self._shown:
+                self._shown.add(challenge_id)
+                await self._send(frames.challenge(challenge))
+        deadlines = [each.sign_in.expires_at for each in found[1] if each.sign_in.open_at(now)]
+        if deadlines and self._shown:
+            self._again_in(seconds_between(now, min(deadlines)))
+
+    async def _take_back(self, challenge_id: ChallengeId) -> None:
+        if challenge_id in self._answered:
+            self._answered.discard(challenge_id)
+            return
+        ended = await self._store.challenge(challenge_id)
+        challenge = ended.challenge if ended else None
+        if challenge and challenge.answered_by == self.device.id:
+            return
+        await self._send(frames.withdrawn(challenge_id, _why(challenge)))
+
+    def _again_in(self, seconds: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(max(0.01, seconds), self.ring)
+
+
+def asked_on_phone(live: tuple[Pending, ...], now: Instant) -> list[Challenge]:
+    """The challenges that a person's phones show at `now`."""
+    return [
+        each.challenge
+        for each in live
+        if each.challenge
+        and each.challenge.kind is MethodKind.APP_NOTIFICATION
+        and each.challenge.state is ChallengeState.PENDING
+        and each.sign_in.open_at(now)
+    ]
+
+
+def _why(challenge: Challenge | None) -> str:
+    if challenge is None or challenge.state in {ChallengeState.PENDING, ChallengeState.EXPIRED}:
+        return "expired"
+    return frames.WITHDRAWN_REASONS.get(challenge.reason, "cancelled")

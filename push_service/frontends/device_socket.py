@@ -1,0 +1,213 @@
+"""The device socket: `GET /v1/device/socket`. Frames in and out; the prompts themselves are the line's (delivery/line.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import secrets
+from typing import Annotated, cast
+
+import msgspec
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from push_service import strict_json
+from push_service.crypto.answers import challenge_of
+from push_service.delivery import frames
+from push_service.delivery.line import (
+    NOT_AUTHENTICATED,
+    REPLACED,
+    RESTARTING,
+    TOO_MANY_MESSAGES,
+    DeviceLine,
+)
+from push_service.delivery.receipts import Receipts
+from push_service.frontends.http import Route
+from push_service.frontends.wire import Jws
+from push_service.model.device import Device
+from push_service.model.errors import InvalidRequest, NotAuthenticated, OriginNotAllowed, ServiceError, TooLate
+from push_service.model.ids import ChallengeId, DeviceId
+from push_service.model.instant import MICROSECONDS, Instant, rfc3339
+from push_service.model.policy import Rate
+from push_service.model.throttle import spend
+from push_service.ports import Bus, Store, Topic
+from push_service.registrar import Registrar
+from push_service.verifier import Verifier
+
+PATH = "/v1/device/socket"
+HEARTBEAT_SECONDS = 30
+AUTHENTICATE_SECONDS = 10.0
+SEND_SECONDS = 10.0
+FAREWELL_SECONDS = 2.0
+MAX_FRAME = 16 * 1024
+MESSAGES = Rate(300, 10)
+_NONCE_BYTES = 18
+
+Ref = Annotated[str, msgspec.Meta(max_length=128)]
+
+
+class _Authenticate(msgspec.Struct, frozen=True, tag="authenticate"):
+    proof: Jws
+
+
+class _Received(msgspec.Struct, frozen=True, tag="received"):
+    challenge_id: str
+
+
+class _Answer(msgspec.Struct, frozen=True, tag="answer"):
+    answer: Jws
+    ref: Ref | None = None
+
+
+_Frame = _Authenticate | _Received | _Answer
+
+
+def _read(data: bytes) -> _Frame:
+    # msgspec takes a union where type checkers know a class only.
+    return strict_json.decode(data, cast("type[_Frame]", _Frame))
+
+
+class DeviceSocketFrontend:
+    """Serves the sockets, and knows which device has which."""
+
+    def __init__(  # noqa: PLR0913 - the parts it translates between
+        self,
+        verifier: Verifier,
+        registrar: Registrar,
+        store: Store,
+        bus: Bus,
+        receipts: Receipts,
+        *,
+        own_origin: str,
+    ) -> None:
+        """Translate for these use cases."""
+        self._verifier, self._registrar, self._store, self._bus = verifier, registrar, store, bus
+        self._receipts, self._own_origin = receipts, own_origin
+        self._lines: dict[DeviceId, DeviceLine] = {}
+
+    def routes(self) -> list[Route]:
+        """What is served here."""
+        return [
+            Route(
+                method="GET",
+                path=PATH,
+                handle=self.serve,
+                summary="The device socket (WebSocket; see docs/protocol.md)",
+                tag="Devices",
+                replies={101: None},
+                errors=(InvalidRequest, OriginNotAllowed),
+            )
+        ]
+
+    @property
+    def open(self) -> int:
+        """How many devices are connected."""
+        return len(self._lines)
+
+    async def close_all(self) -> None:
+        """Send everyone away to come back: this process is about to end."""
+        await asyncio.gather(*(line.end(RESTARTING) for line in tuple(self._lines.values())))
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """One device's socket, from hello to close."""
+        if request.headers.get("Origin", self._own_origin) != self._own_origin:
+            raise OriginNotAllowed
+        socket = web.WebSocketResponse(
+            compress=False, max_msg_size=MAX_FRAME, heartbeat=HEARTBEAT_SECONDS, timeout=FAREWELL_SECONDS
+        )
+        if not socket.can_prepare(request).ok:
+            raise InvalidRequest("This is a WebSocket; the request does not ask for one.")
+        await socket.prepare(request)
+        device = await self._authenticated(socket)
+        if device is None:
+            await socket.close(code=NOT_AUTHENTICATED)
+            return socket
+        send = functools.partial(_send, socket)
+        line = DeviceLine(device, self._store, send, functools.partial(_close, socket))
+        former = self._lines.get(device.id)
+        self._lines[device.id] = line
+        try:
+            async with asyncio.TaskGroup() as beside, self._bus.attach(Topic.user(device.user_id), line.ring):
+                if former:
+                    beside.create_task(former.end(REPLACED))
+                now = await self._store.now()
+                await send(frames.ready(device.id, HEARTBEAT_SECONDS, rfc3339(now)))
+                line.ring()
+                await self._converse(socket, line)
+        finally:
+            await line.end()
+            if self._lines.get(device.id) is line:
+                del self._lines[device.id]
+        return socket
+
+    async def _authenticated(self, socket: web.WebSocketResponse) -> Device | None:
+        nonce = secrets.token_urlsafe(_NONCE_BYTES)
+        await socket.send_str(frames.hello(nonce).decode())
+        try:
+            async with asyncio.timeout(AUTHENTICATE_SECONDS):
+                message = await socket.receive()
+            if message.type is not WSMsgType.TEXT:
+                return None
+            frame = _read(message.data.encode())
+            if not isinstance(frame, _Authenticate):
+                return None
+            return await self._registrar.device_of_proof(frame.proof, "GET", PATH, nonce)
+        except (TimeoutError, InvalidRequest, NotAuthenticated):
+            return None
+
+    async def _converse(self, socket: web.WebSocketResponse, line: DeviceLine) -> None:
+        allowance, loop = Instant(0), asyncio.get_running_loop()
+        async for message in socket:
+            now = Instant(int(loop.time() * MICROSECONDS))
+            spent = spend(allowance, now, MESSAGES.interval, MESSAGES.seconds * MICROSECONDS)
+            if spent is None:
+                await socket.close(code=TOO_MANY_MESSAGES)
+                return
+            allowance = spent
+            if message.type is not WSMsgType.TEXT:
+                await socket.close(code=WSCloseCode.UNSUPPORTED_DATA)
+                return
+            reply = await self._heed(message.data.encode(), line)
+            if reply:
+                await socket.send_str(reply.decode())
+
+    async def _heed(self, data: bytes, line: DeviceLine) -> bytes | None:
+        try:
+            frame = _read(data)
+        except InvalidRequest as refusal:
+            return frames.error(None, refusal.code)
+        match frame:
+            case _Received(challenge_id):
+                if line.shows(challenge_id):
+                    self._receipts.shown(ChallengeId(challenge_id), line.device.id)
+                return None
+            case _Answer(answer, ref):
+                return await self._answer(answer, ref, line)
+            case _Authenticate():
+                return frames.error(None, InvalidRequest.code)
+
+    async def _answer(self, answer: str, ref: str | None, line: DeviceLine) -> bytes:
+        try:
+            challenge_id, outcome = await self._verifier.answer(line.device, answer)
+        except TooLate as late:
+            named = challenge_of(answer)
+            return frames.outcome(ref, named, late.code, state=late.state, reported=late.reported)
+        except ServiceError as refusal:
+            return frames.error(ref, refusal.code)
+        line.answered(challenge_id)
+        self._receipts.answered(challenge_id, line.device.id)
+        return frames.outcome(ref, challenge_id, outcome.value)
+
+
+async def _send(socket: web.WebSocketResponse, frame: bytes) -> None:
+    """Send, or give up on a device that doesn't read: it must not hold what others wait for."""
+    try:
+        async with asyncio.timeout(SEND_SECONDS):
+            await socket.send_str(frame.decode())
+    except TimeoutError:
+        await _close(socket, TOO_MANY_MESSAGES)
+        raise
+
+
+async def _close(socket: web.WebSocketResponse, code: int) -> None:
+    # Without waiting for the other side's farewell, which a dead one never sends.
+    await socket.close(code=code, drain=False)

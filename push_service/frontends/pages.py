@@ -1,0 +1,179 @@
+"""The hosted pages: rendered here, behind a strict content security policy, and otherwise clients of the interface."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp_jinja2
+import jinja2
+import msgspec
+from aiohttp import web
+
+from push_service.applications import Applications
+from push_service.frontends import cookies, http
+from push_service.frontends.http import Route
+from push_service.frontends.idempotency import Idempotency, Remember
+from push_service.frontends.sign_in import SignInFrontend
+from push_service.frontends.wire import BeginBody, SignInWire
+from push_service.model import errors
+from push_service.model.application import SETTINGS, Application
+from push_service.model.errors import InvalidRequest
+from push_service.strict_json import decode
+from push_service.verifier import Begun, Verifier
+
+_PAGES = Path(str(resources.files("push_service.pages")))
+
+
+class PagesFrontend:
+    """`/sign-in`, `/registration`, `/activate` and what they load."""
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        applications: Applications,
+        sign_in: SignInFrontend,
+        idempotency: Idempotency,
+        *,
+        public_url: str,
+    ) -> None:
+        """Render for this service."""
+        self._verifier, self._applications, self._sign_in = verifier, applications, sign_in
+        self._idempotency, self._public_url = idempotency, public_url
+
+    def set_up(self, app: web.Application) -> None:
+        """Templates with escaping on, and the static files, which never follow links out of their folder."""
+        loader = jinja2.FileSystemLoader(_PAGES / "templates")
+        aiohttp_jinja2.setup(app, loader=loader, autoescape=jinja2.select_autoescape(default=True))
+        app.router.add_static("/static/", _PAGES / "static", follow_symlinks=False)
+
+    def routes(self) -> list[Route]:
+        """What is served here. Pages are not part of the interface that others program against."""
+        return [
+            _page("/", self.root, "To the sign-in page"),
+            _page("/sign-in", self.sign_in_page, "The hosted sign-in page"),
+            _page("/registration", self.registration_page, "The hosted registration page"),
+            _page("/activate", self.activate_page, "Where a phone's camera leads without the app"),
+            Route(
+                method="POST",
+                path="/sign-in/begin",
+                handle=self.begin,
+                summary="Begin a sign-in from the hosted page, whose token goes into a cookie",
+                tag="Pages",
+                body=BeginBody,
+                replies={201: SignInWire},
+                errors=(
+                    errors.InvalidClient,
+                    errors.InvalidCredentials,
+                    errors.OriginNotAllowed,
+                    errors.IdempotencyKeyReused,
+                    errors.TooManyRequests,
+                    errors.TooManyPending,
+                    errors.TooManyPrompts,
+                    errors.Busy,
+                    errors.StoreUnavailable,
+                ),
+                idempotent=True,
+            ),
+        ]
+
+    async def root(self, _: web.Request) -> web.StreamResponse:
+        """`GET /`."""
+        raise web.HTTPFound("/sign-in")
+
+    async def sign_in_page(self, request: web.Request) -> web.StreamResponse:
+        """`GET /sign-in?application&redirect_uri&state&nonce`."""
+        query = request.query
+        application = await self._applications.find(query.get("application", SETTINGS))
+        redirect_uri = query.get("redirect_uri", "")
+        if application is None:
+            return self._error(request, "This application is not known here.")
+        if redirect_uri and redirect_uri not in application.redirect_uris:
+            return self._error(request, "This application has not registered the address to return to.")
+        context = {
+            "application_id": application.id,
+            "application_name": application.name,
+            "redirect_uri": redirect_uri,
+            "state": query.get("state", ""),
+            "nonce": query.get("nonce", ""),
+        }
+        return self._render(request, "sign_in.html", context, redirect_uri=redirect_uri)
+
+    async def begin(self, request: web.Request) -> web.StreamResponse:
+        """`POST /sign-in/begin`: as `POST /v1/sign-ins` by our own page, for whichever application sent the browser here."""
+        cookies.require_own_page(request, self._public_url)
+        raw = await http.read_body(request)
+        body = decode(raw, BeginBody)
+        application = await self._application(body)
+        asked = self._sign_in.asked(request, body, application, trusted=False)
+        if asked.password is None:
+            raise InvalidRequest("A password is needed.")
+        former = request.cookies.get(cookies.NAME)
+        caller = f"page {application.id} {asked.address}"
+
+        async def work(remember: Remember[Begun] | None) -> Begun:
+            return await self._verifier.begin(msgspec.structs.replace(asked, replaces=former), remember)
+
+        answer = await self._idempotency.answer(
+            request, caller, raw, work, lambda begun: self._sign_in.begun_wire(begun, application.name)
+        )
+        return _with_cookie(answer)
+
+    async def registration_page(self, request: web.Request) -> web.StreamResponse:
+        """`GET /registration`."""
+        return self._render(request, "registration.html", {})
+
+    async def activate_page(self, request: web.Request) -> web.StreamResponse:
+        """`GET /activate`."""
+        return self._render(request, "activate.html", {})
+
+    async def _application(self, body: BeginBody) -> Application:
+        application = await self._applications.find(body.application or SETTINGS)
+        if application is None:
+            raise errors.InvalidClient
+        return application
+
+    def _error(self, request: web.Request, detail: str) -> web.Response:
+        context = {"title": "This page can't be shown", "detail": detail}
+        response = self._render(request, "error.html", context)
+        response.set_status(400)
+        return response
+
+    def _render(
+        self, request: web.Request, template: str, context: dict[str, str], *, redirect_uri: str = ""
+    ) -> web.Response:
+        response = aiohttp_jinja2.render_template(template, request, context)
+        response.headers.update(page_headers(redirect_uri))
+        return response
+
+
+def _with_cookie(answer: web.Response) -> web.Response:
+    """The same answer, its token moved to where no script can read it."""
+    document = msgspec.json.decode(answer.text or "", type=dict[str, msgspec.Raw])
+    token = msgspec.json.decode(document.pop("browser_token"), type=str)
+    response = http.json_reply(document, answer.status)
+    cookies.set_token(response, token)
+    return response
+
+
+def page_headers(redirect_uri: str = "") -> dict[str, str]:
+    """No inline script or style, nothing from elsewhere, no framing; a form may go only to the address to return to."""
+    forms = "'self'"
+    if redirect_uri:
+        target = urlsplit(redirect_uri)
+        forms += f" {target.scheme}://{target.netloc}"
+    return {
+        "Content-Security-Policy": (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+            f" form-action {forms}; frame-ancestors 'none'; base-uri 'none'"
+        ),
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cache-Control": "no-store",
+    }
+
+
+def _page(path: str, handle: http.Handle, summary: str) -> Route:
+    return Route(method="GET", path=path, handle=handle, summary=summary, tag="Pages", replies={200: None})

@@ -1,0 +1,48 @@
+"""Writes down what time has ended, and deletes what nobody can ask for any more.
+
+Nothing depends on it: expiry is derived whenever something is read. It may run twice at once, late, or never.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from push_service.decisions import Decisions
+from push_service.model.errors import ServiceError
+from push_service.model.rules.browser import expire
+from push_service.ports import Store
+
+EXPIRE_SECONDS = 2.0
+SWEEP_EVERY = 15
+_AT_ONCE = 500
+_log = structlog.get_logger()
+
+
+class Housekeeping:
+    """Runs as one task."""
+
+    def __init__(self, store: Store, decisions: Decisions) -> None:
+        """Keep this store tidy."""
+        self._store, self._decisions = store, decisions
+
+    async def run(self) -> None:
+        """Tidy up, until cancelled."""
+        round_ = 0
+        while True:
+            await asyncio.sleep(EXPIRE_SECONDS)
+            round_ += 1
+            try:
+                await self.expire()
+                if round_ % SWEEP_EVERY == 0:
+                    await self._store.sweep()
+            except ServiceError as refusal:
+                _log.warning("housekeeping.postponed", code=refusal.code, detail=refusal.detail)
+
+    async def expire(self) -> int:
+        """Write down the expiries that are due; says how many people that concerned."""
+        overdue = await self._store.overdue(_AT_ONCE)
+        for user_id in overdue:
+            await self._decisions.decide(user_id, expire)
+        return len(overdue)

@@ -1,0 +1,124 @@
+"""Logs and metrics. Outcomes are counted and logged from the audit records themselves, once they are committed.
+
+One event is one line: JSON escapes whatever a stranger put into a name. No secret is in an audit record, so none is in a log.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from push_service.model.decision import Audit, AuditKind
+
+_LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """Everything that is measured, in one registry of its own."""
+
+    def __init__(self) -> None:
+        """Nothing counted yet."""
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._requests = Counter(
+            "push_service_http_requests",
+            "HTTP requests answered.",
+            ("route", "method", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "push_service_http_request_seconds",
+            "Time from request to answer, waits included.",
+            ("route",),
+            buckets=_LATENCIES,
+            registry=self.registry,
+        )
+        self._begun = Counter(
+            "push_service_sign_ins_begun", "Sign-ins begun, by first state.", ("state",), registry=self.registry
+        )
+        self._outcomes = Counter(
+            "push_service_sign_in_outcomes",
+            "Sign-ins that came to their outcome.",
+            ("state", "reason"),
+            registry=self.registry,
+        )
+        self._refusals = Counter(
+            "push_service_refusals", "Refusals that were recorded.", ("kind", "code"), registry=self.registry
+        )
+        self._fraud = Counter("push_service_fraud_reports", "Fraud reported by people.", registry=self.registry)
+
+    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Measure a level whenever it is asked for."""
+        Gauge(f"push_service_{name}", text, registry=self.registry).set_function(read)
+
+    def request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def committed(self, audit: Audit) -> None:
+        """Count what an audit record says."""
+        code = audit.code or ""
+        match audit.kind:
+            case AuditKind.SIGN_IN_BEGUN:
+                self._begun.labels(code).inc()
+            case AuditKind.SIGN_IN_OUTCOME:
+                self._outcomes.labels(code, audit.data.get("reason", "")).inc()
+            case AuditKind.SIGN_IN_REFUSED | AuditKind.ANSWER_REFUSED | AuditKind.ACTIVATION_REFUSED:
+                self._refusals.labels(audit.kind.value, code).inc()
+            case AuditKind.FRAUD_REPORTED:
+                self._fraud.inc()
+            case _:
+                pass
+
+    def text(self) -> bytes:
+        """All of it, as Prometheus reads it."""
+        return generate_latest(self.registry)
+
+
+_ALARMING = frozenset({AuditKind.FRAUD_REPORTED, AuditKind.METHOD_DISABLED})
+
+
+def log_committed(audit: Audit) -> None:
+    """Write a committed record as a log line; what an administrator should see, as a warning."""
+    log = structlog.get_logger()
+    say = log.warning if audit.kind in _ALARMING else log.info
+    say(
+        audit.kind.value,
+        actor=audit.actor.value,
+        user_id=audit.user_id,
+        sign_in_id=audit.sign_in_id,
+        code=audit.code,
+        source=audit.source,
+        **{f"data_{name}": value for name, value in audit.data.items()},
+    )
+
+
+def set_up_logs(level: str, *, json: bool) -> None:
+    """Log to standard error, from this level on, as JSON lines or for a terminal."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    processors: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if json:
+        processors.append(structlog.processors.dict_tracebacks)
+    structlog.configure(
+        processors=[*processors, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(
+        level=max(threshold, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s"
+    )

@@ -1,0 +1,69 @@
+"""Waiting for something to change: subscribe, read, and only then sleep; read again whenever the bell rings.
+
+The bell may be lost, so a waiter also reads again every few seconds, and at the deadline of what it waits for. A process that is
+about to end answers its waiters with what is so now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple, TypeVar
+
+from push_service.ports import Bus, Listener, Topic
+
+T = TypeVar("T")
+
+REREAD_SECONDS = 5.0
+_SOONEST_SECONDS = 0.001
+
+
+class Look(NamedTuple):
+    """What a waiter found: whether to go on waiting, and in how many seconds time alone changes it."""
+
+    wait_on: bool
+    changes_in: float | None
+
+
+class Waiter:
+    """One subscribed waiter."""
+
+    def __init__(self, waits: Waits, listener: Listener) -> None:
+        """Made by Waits.on."""
+        self._waits, self._listener = waits, listener
+
+    async def until(self, read: Callable[[], Awaitable[tuple[T, Look]]], seconds: float) -> T:
+        """What `read` gives, once it needs no more waiting, or the time is over."""
+        left = seconds
+        while True:
+            value, look = await read()
+            if not look.wait_on or left <= 0 or self._waits.draining:
+                return value
+            pause = min(left, REREAD_SECONDS)
+            if look.changes_in is not None:
+                pause = min(pause, max(_SOONEST_SECONDS, look.changes_in))
+            left -= await self._listener.heard(pause)
+
+
+class Waits:
+    """All waiters of this process."""
+
+    def __init__(self, bus: Bus) -> None:
+        """Hear by this bus."""
+        self._bus = bus
+        self.draining = False
+
+    @asynccontextmanager
+    async def on(self, topic: Topic) -> AsyncIterator[Waiter]:
+        """Subscribe, live when entered: read after that, and nothing falls in between."""
+        async with self._bus.listen(topic) as listener:
+            yield Waiter(self, listener)
+
+    def waiting(self, topic: Topic) -> int:
+        """How many listen to the topic in this process."""
+        return self._bus.listeners(topic)
+
+    def drain(self) -> None:
+        """Send every waiter home with what is so now, and let nobody wait any more."""
+        self.draining = True
+        self._bus.ring_all()

@@ -19,6 +19,7 @@ from push_service.commands.running import (
     with_core,
 )
 from push_service.model.device import Device
+from push_service.model.errors import InvalidRequest
 from push_service.model.instant import rfc3339
 from push_service.model.new_user import NewUser
 from push_service.model.user import User, UserState
@@ -271,6 +272,10 @@ def activate_device(context: typer.Context, name: NameArgument, *, json: JsonOpt
     """Print an activation URI with its QR code, for one phone to scan; a newer one takes its place."""
 
     async def issue(core: Core) -> IssuedActivation:
+        if core.settings.public_url is None and core.settings.listen.port == 0:
+            raise InvalidRequest(
+                "With a port left to chance, phones are only told where to go by PUSH_SERVICE_PUBLIC_URL."
+            )
         user = await core.administrator.user(name)
         return await core.registrar.issue_activation(user.id)
 

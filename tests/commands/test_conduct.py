@@ -2,6 +2,8 @@
 
 import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,10 +42,10 @@ def test_a_slip_of_the_pen_is_pointed_out(push: Push) -> None:
 def test_a_file_may_be_named_before_any_command_and_after_those_that_read_it_alone(push: Push, tmp_path: Path) -> None:
     file = tmp_path / "x.toml"
     file.write_text("password_hash_waiting = 7\n")
-    for arguments in (("--config", file, "config", "show"), ("config", "show", "--config", file)):
+    for arguments in (["--config", str(file), "config", "show"], ["config", "show", "--config", str(file)]):
         assert "PUSH_SERVICE_PASSWORD_HASH_WAITING=7\n" in push(*arguments).out
     file.write_text("nonsense = 7\n")
-    for arguments in (("--config", file, "user", "list"), ("serve", "--config", file)):
+    for arguments in (["--config", str(file), "user", "list"], ["serve", "--config", str(file)]):
         assert f"nonsense in {file}: there is no such setting" in push(*arguments).refusal
 
 
@@ -79,6 +81,13 @@ def test_a_store_that_is_none_is_told_in_one_line(push: Push, tmp_path: Path) ->
 def test_wrong_usage_is_another_exit_code(push: Push, arguments: tuple[str, ...]) -> None:
     used = push(*arguments)
     assert (used.code, used.out) == (2, "")
+
+
+def test_what_only_some_commands_need_is_not_imported_by_all() -> None:
+    heavy = "{'aiohttp', 'uvloop', 'pydantic', 'cryptography', 'segno', 'jinja2', 'sqlite3'}"
+    program = f"import sys, push_service.commands; sys.exit(', '.join({heavy} & sys.modules.keys()))"
+    imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert imported.stderr.strip() == ""
 
 
 def _told(help_text: str) -> list[str]:

@@ -157,6 +157,13 @@ def test_an_activation_is_a_code_an_address_and_a_picture(push: Push) -> None:
     assert "█" in drawn.out
 
 
+def test_an_activation_never_names_an_address_that_nobody_knows(push: Push) -> None:
+    push("user", "add", "alice")
+    assert (
+        "PUSH_SERVICE_PUBLIC_URL" in push("user", "activate-device", "alice", PUSH_SERVICE_LISTEN="127.0.0.1:0").refusal
+    )
+
+
 IMPORT = """username,password,state,admin,mobile,office,extension
 carol,long enough,enabled,no,+491701234567,,
 dave,short,,,,,

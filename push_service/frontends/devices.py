@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 from aiohttp import web
 
-from push_service.crypto.keyring import Keyring, PublicJwk
+from push_service.crypto.keyring import JwkSet, Keyring
 from push_service.delivery.frames import challenge_document
 from push_service.delivery.line import asked_on_phone
 from push_service.frontends import http
@@ -69,7 +69,7 @@ class ActivatedWire(msgspec.Struct, frozen=True, kw_only=True):
     device_id: str
     user: UserWire
     issuer: str
-    jwks: tuple[PublicJwk, ...]
+    jwks: JwkSet
     totp: TotpWire
 
 
@@ -177,7 +177,7 @@ class DeviceFrontend:
             device_id=device.id,
             user=UserWire(user.id, user.username),
             issuer=self._issuer,
-            jwks=self._keyring.published(await self._store.now()).keys,
+            jwks=self._keyring.published(await self._store.now()),
             totp=TotpWire(device.totp_secret or ""),
         )
         return http.json_reply(wire, 201)

@@ -1,0 +1,68 @@
+"""Fixtures for stories that need the real server: one shared by many, or one of their own with other settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.support.people import Office, office
+from tests.support.service import Service
+
+MakeService = Callable[..., Awaitable[Service]]
+MakeOffice = Callable[[Service], Awaitable[Office]]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    """A server for all stories that bring their own people; limits by address are wide, the others as by default."""
+    service = Service(tmp_path_factory.mktemp("service"), POLICY__BEGINS_PER_ADDRESS="100000/1m")
+    await service.start()
+    yield service
+    await service.stop()
+
+
+@pytest.fixture
+def service(shared_service: Service) -> Service:
+    """The shared server."""
+    return shared_service
+
+
+@pytest.fixture
+async def make_service(tmp_path: Path) -> AsyncIterator[MakeService]:
+    """Start servers of one's own: `await make_service(POLICY__SIGN_IN_SECONDS="3")`."""
+    async with AsyncExitStack() as stack:
+        count = 0
+
+        async def make(**settings: str) -> Service:
+            nonlocal count
+            count += 1
+            folder = tmp_path / f"service{count}"
+            folder.mkdir()
+            made = Service(folder, **settings)
+            await made.start()
+            stack.push_async_callback(made.kill)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+async def desk(service: Service) -> AsyncIterator[Office]:
+    """The operator beside the shared server."""
+    async with office(service) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def make_office() -> AsyncIterator[MakeOffice]:
+    """The operator beside a server of one's own."""
+    async with AsyncExitStack() as stack:
+
+        async def make(service: Service) -> Office:
+            return await stack.enter_async_context(office(service))
+
+        yield make

@@ -1,0 +1,1 @@
+"""Stories of the whole system, told through its real interfaces."""

@@ -161,9 +161,9 @@ class Administrator:
     async def import_users(
         self, lines: Iterable[ImportLine], *, dry_run: bool, at_once: int = 1
     ) -> AsyncIterator[ImportReport]:
-        """Add people, `at_once` at a time: a report a line, in order; each line all or nothing. Never changes anybody.
+        """Add people, `at_once` at a time: a report a line, in order; each line all or nothing.
 
-        A dry run checks everything, and that no name stands in the file twice, and adds nobody.
+        Never changes anybody. A dry run checks everything, and that no name stands in the file twice, and adds nobody.
         """
         seen: set[str] = set()
         rest = iter(lines)

@@ -70,7 +70,7 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
     make_data_dir(settings)
     policy = settings.policy.to_policy()
     public_url = settings.public_url or f"http://localhost:{port or settings.listen.port}"
-    sealer = Sealer(settings.key or key_from_file(settings.key_file))
+    sealer = Sealer(settings.key or _key(settings))
     bus, metrics = LocalBus(), Metrics()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqliteStore(settings.database_file, sealer, foreign=bus.ring_now))
@@ -195,7 +195,8 @@ async def serve(settings: Settings) -> None:
             asyncio.create_task(_refresh_keys(core.keyring, keys_rung)),
         ]
         stack.push_async_callback(_end, tasks)
-        print(f"push-service listening on http://{dataclasses.replace(settings.listen, port=port)}", flush=True)  # noqa: T201 - the promised line
+        address = dataclasses.replace(settings.listen, port=port)
+        print(f"push-service listening on http://{address}", flush=True)  # noqa: T201 - the promised line
         await stopping.wait()
         server.operations.drain()
         await site.stop()
@@ -219,7 +220,10 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 
 
 def _stopping() -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT; a second one ends the process hard, which loses nothing that was acknowledged."""
+    """Set by the first SIGTERM or SIGINT.
+
+    A second one ends the process hard, which loses nothing that was acknowledged.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -231,6 +235,13 @@ def _stopping() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
     return stopping
+
+
+def _key(settings: Settings) -> bytes:
+    try:
+        return key_from_file(settings.key_file)
+    except (OSError, ValueError) as problem:
+        raise InvalidSettings(f"PUSH_SERVICE_ENCRYPTION_KEY_FILE: {problem}") from problem
 
 
 def _bound(endpoint: Endpoint) -> socket.socket:

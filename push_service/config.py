@@ -1,8 +1,8 @@
 """Every setting: typed, described, checked before anything starts.
 
 Settings come from a TOML file (`--config FILE`, or PUSH_SERVICE_CONFIG) and from the environment (`PUSH_SERVICE_...`,
-nested with `__`); the environment wins. Loading changes nothing on the disk; `make_data_dir` does, at a start.
-Called by the command line, which hands the result to the composition root.
+nested with `__`); the environment wins. Loading changes nothing on the disk; `make_data_dir` does, at a start. Called
+by the command line, which hands the result to the composition root.
 """
 
 # Every pydantic model has an `Any` in the signatures that it inherits; none is written here.

@@ -38,9 +38,10 @@ class Decisions:
         charges: Sequence[Charge] = (),
         remember: Callable[[R], Remembered | None] | None = None,
     ) -> R:
-        """Decide; see Store.decide. Raises the decision's refusal, once what it counted is committed.
+        """Decide; see Store.decide.
 
-        `remember` makes, from the reply, the row by which a repeated request gets the same answer; it is written along.
+        Raises the decision's refusal, once what it counted is committed. `remember` makes, from the reply, the row by
+        which a repeated request gets the same answer; it is written along.
         """
         if remember is not None:
             rule = functools.partial(_remembering, rule, remember)

@@ -1,7 +1,7 @@
 """Makes the random and signed parts of a challenge, before any rule runs.
 
-The context is what the phone shows, signed by the service: the person decides about the application, the place and the browser
-that they see, and their answer binds exactly that text.
+The context is what the phone shows, signed by the service: the person decides about the application, the place and the
+browser that they see, and their answer binds exactly that text.
 """
 
 from __future__ import annotations

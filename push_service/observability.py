@@ -1,6 +1,7 @@
-"""Logs and metrics. Outcomes are counted and logged from the audit records themselves, once they are committed.
+"""Logs and metrics.
 
-One event is one line: JSON escapes whatever a stranger put into a name. No secret is in an audit record, so none is in a log.
+Outcomes are counted and logged from the audit records themselves, once they are committed. One event is one line: JSON
+escapes whatever a stranger put into a name. No secret is in an audit record, so none is in a log.
 """
 
 from __future__ import annotations

@@ -65,7 +65,10 @@ class Listener(Protocol):
     """Hears one topic."""
 
     async def heard(self, seconds: float) -> float:
-        """Wait until the bell rings, at most that long; says how many seconds it took. A ring since the last call counts."""
+        """Wait until the bell rings, at most that long; says how many seconds it took.
+
+        A ring since the last call counts.
+        """
         ...
 
 
@@ -78,9 +81,10 @@ class Bell(Protocol):
 
 
 class Bus(Protocol):
-    """Tells whoever listens that something changed. It carries topics, never state.
+    """Tells whoever listens that something changed.
 
-    A ring may be lost, doubled, late, or about nothing. After a connection was lost and came back, every local listener is rung.
+    It carries topics, never state. A ring may be lost, doubled, late, or about nothing. After a connection was lost
+    and came back, every local listener is rung.
     """
 
     def listen(self, topic: Topic) -> AbstractAsyncContextManager[Listener]:
@@ -107,8 +111,8 @@ class Bus(Protocol):
 class Store(Protocol):
     """Keeps everything, and decides everything by compare-and-swap of the user's version.
 
-    Every method raises StoreUnavailable when the store can't be reached, full or locked: nothing was changed then, or it is told
-    by asking again. Instants are the store's own clock.
+    Every method raises StoreUnavailable when the store can't be reached, full or locked: nothing was changed then, or
+    it is told by asking again. Instants are the store's own clock.
     """
 
     async def now(self) -> Instant:
@@ -120,10 +124,10 @@ class Store(Protocol):
     ) -> tuple[Decision[R], Committed]:
         """Run the rule on the user's snapshot and commit what it decides, durably, in one transaction.
 
-        The rule may run more than once; decisions of different users share commits and never fail together. `charges` are
-        spent in the same transaction; one that would go over raises TooManyRequests and nothing is written. A decision that
-        refuses is committed like any other and returned. Raises UnknownUser, what the rule raises, and Duplicate where a
-        unique value is taken: nothing is written then.
+        The rule may run more than once; decisions of different users share commits and never fail together. `charges`
+        are spent in the same transaction; one that would go over raises TooManyRequests and nothing is written. A
+        decision that refuses is committed like any other and returned. Raises UnknownUser, what the rule raises, and
+        Duplicate where a unique value is taken: nothing is written then.
         """
         ...
 
@@ -220,7 +224,7 @@ class Store(Protocol):
         ...
 
 
-class Duplicate(Exception):  # noqa: N818 - it names what was found, and never leaves the use cases
+class Duplicate(Exception):
     """A value that must be unique is taken: `column` says which."""
 
     def __init__(self, column: str) -> None:

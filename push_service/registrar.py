@@ -85,7 +85,7 @@ class Session(msgspec.Struct, frozen=True):
 class Registrar:
     """See the module."""
 
-    def __init__(  # noqa: PLR0913 - the parts list of the use cases
+    def __init__(
         self,
         *,
         store: Store,
@@ -101,7 +101,10 @@ class Registrar:
         self._applications, self._policy, self._issuer, self._methods = applications, policy, issuer, methods
 
     async def session(self, token: str, purpose: Purpose) -> Session:
-        """Who this token lets into the settings. Raises InvalidToken, or FreshSignInRequired where it opens something else."""
+        """Who this token lets into the settings.
+
+        Raises InvalidToken, or FreshSignInRequired where it opens something else.
+        """
         seen = await self._store.watch(sign_in_of(token))
         now = await self._store.now()
         if seen is None:
@@ -269,7 +272,10 @@ class Registrar:
 
 
 def device_name(name: str) -> str:
-    """A name fit to be shown: no control or format characters, single spaces, 1 to 64 characters. Raises InvalidRequest."""
+    """A name fit to be shown: no control or format characters, single spaces, 1 to 64 characters.
+
+    Raises InvalidRequest.
+    """
     shown = " ".join("".join(char for char in name if char.isprintable()).split())
     if not shown or len(shown) > MAX_DEVICE_NAME:
         raise InvalidRequest(f"A device's name has 1 to {MAX_DEVICE_NAME} visible characters.")

@@ -1,7 +1,8 @@
 """JSON read strictly, by the one parser that every body, frame and token goes through.
 
-What two parsers could read differently is refused: duplicate members, NaN and infinities, lone surrogates, NUL, a byte order mark,
-anything not UTF-8, numbers of thousands of digits, nesting without end. Types are then checked without coercion.
+What two parsers could read differently is refused: duplicate members, NaN and infinities, lone surrogates, NUL, a byte
+order mark, anything not UTF-8, numbers of thousands of digits, nesting without end. Types are then checked without
+coercion.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def _refuse_unspeakable(value: object) -> None:
 
 
 def _pointer(path: str) -> str:
-    """msgspec's `$.client.ip` or `$.list[0]` as an RFC 6901 pointer."""
+    """Msgspec's `$.client.ip` or `$.list[0]` as an RFC 6901 pointer."""
     steps = path.removeprefix("$").replace("[", ".").replace("]", "").split(".")
     return "".join("/" + _escape(step) for step in steps if step)
 

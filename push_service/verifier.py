@@ -1,4 +1,7 @@
-"""The use cases of a sign-in: begin, choose, answer, withdraw, wait. Every front-end turns its protocol into these calls."""
+"""The use cases of a sign-in: begin, choose, answer, withdraw, wait.
+
+Every front-end turns its protocol into these calls.
+"""
 
 from __future__ import annotations
 
@@ -157,7 +160,10 @@ class Verifier:
         return Begun(await self._decisions.decide(user.id, rule, charges, keep), token)
 
     async def look(self, sign_in_id: SignInId, token: str) -> tuple[Seen, Instant]:
-        """The sign-in as its browser sees it now. Raises InvalidToken for a wrong token and an unknown sign-in alike."""
+        """The sign-in as its browser sees it now.
+
+        Raises InvalidToken for a wrong token and an unknown sign-in alike.
+        """
         seen = await self._store.watch(sign_in_id)
         now = await self._store.now()
         known = seen.sign_in.token_hash if seen else ids.digest("")
@@ -306,7 +312,10 @@ class Verifier:
         )
 
     async def _former(self, asked: Begin) -> Seen | None:
-        """The sign-in that this one replaces: only its own token names it. One that is unknown or over is nothing to replace."""
+        """The sign-in that this one replaces: only its own token names it.
+
+        One that is unknown or over is nothing to replace.
+        """
         if asked.replaces is None:
             return None
         try:

@@ -1,7 +1,7 @@
 """Waiting for something to change: subscribe, read, and only then sleep; read again whenever the bell rings.
 
-The bell may be lost, so a waiter also reads again every few seconds, and at the deadline of what it waits for. A process that is
-about to end answers its waiters with what is so now.
+The bell may be lost, so a waiter also reads again every few seconds, and at the deadline of what it waits for. A
+process that is about to end answers its waiters with what is so now.
 """
 
 from __future__ import annotations

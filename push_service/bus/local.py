@@ -1,6 +1,7 @@
 """The bell within one process.
 
-What other processes of the same machine change (the command line) is rung here too: the embedded store hears it and calls `ring_now`.
+What other processes of the same machine change (the command line) is rung here too: the embedded store hears it and
+calls `ring_now`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,4 @@
-"""Keys, signatures, sealed columns and password hashes: thin, strict shells around PyJWT, cryptography and argon2-cffi."""
+"""Keys, signatures, sealed columns and password hashes.
+
+Thin, strict shells around PyJWT, cryptography and argon2-cffi.
+"""

@@ -1,6 +1,7 @@
 """A device's signed answer, checked in everything that needs no decision: signature, key, nonce, context, claims.
 
-Whatever fails here is `invalid_answer`: nothing changes and no try is counted. Whether the number is right is the rule's to say.
+Whatever fails here is `invalid_answer`: nothing changes and no try is counted. Whether the number is right is the
+rule's to say.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ class _Claims(msgspec.Struct, frozen=True):
 
 
 def challenge_of(token: str) -> str:
-    """Which challenge an answer claims to be for: to look it up by, before anything is believed. Raises InvalidAnswer."""
+    """Which challenge an answer claims to be for: to look it up by, before anything is believed.
+
+    Raises InvalidAnswer.
+    """
     return _claims(_parse(token).payload).challenge_id
 
 

@@ -1,8 +1,8 @@
 """Compact JWS (RFC 7515) with ES256 (RFC 7518, 3.4), in the one form that this service writes and accepts.
 
-The algorithm is never taken from the token: there is one. The envelope is read strictly, so that no second reading of the same
-text exists: three parts, canonical base64url without padding, a header of `alg`, `typ` and `kid` alone, no member twice.
-The arithmetic is PyJWT's.
+The algorithm is never taken from the token: there is one. The envelope is read strictly, so that no second reading of
+the same text exists: three parts, canonical base64url without padding, a header of `alg`, `typ` and `kid` alone, no
+member twice. The arithmetic is PyJWT's.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ _ES256 = ECAlgorithm(ECAlgorithm.SHA256)
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]+")
 
 
-class BadToken(Exception):  # noqa: N818 - never leaves the modules that check tokens
+class BadToken(Exception):
     """The token is not an acceptable JWS; says why, for the audit, not for whoever sent it."""
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The only header members accepted. `jwk` is looked at nowhere; an activation proof may carry it as RFC 9449 does."""
+    """The only header members accepted.
+
+    `jwk` is looked at nowhere; an activation proof may carry it as RFC 9449 does.
+    """
 
     alg: str
     typ: str

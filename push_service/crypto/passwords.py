@@ -1,8 +1,8 @@
 """Password hashing with argon2id, off the event loop, on a bounded number of threads.
 
-A hash costs more than everything else in a sign-in together, so it has its own bounds: so many at once, so many waiting, and
-beyond that a refusal at once. Its threads give way to the event loop (nice), so that a flood of wrong passwords doesn't
-slow the sign-ins that are under way.
+A hash costs more than everything else in a sign-in together, so it has its own bounds: so many at once, so many
+waiting, and beyond that a refusal at once. Its threads give way to the event loop (nice), so that a flood of wrong
+passwords doesn't slow the sign-ins that are under way.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ class Argon2Passwords:
     def __init__(
         self, *, concurrency: int, waiting: int, memory_kib: int = 19456, time_cost: int = 2, parallelism: int = 1
     ) -> None:
-        """Hash at most `concurrency` at once with `waiting` more in line; the defaults are OWASP's minimum for argon2id."""
+        """Hash at most `concurrency` at once with `waiting` more in line.
+
+        The defaults are OWASP's minimum for argon2id.
+        """
         self._hasher = argon2.PasswordHasher(time_cost, memory_kib, parallelism)
         self._threads = ThreadPoolExecutor(concurrency, "password", initializer=_give_way)
         self._room = concurrency + waiting

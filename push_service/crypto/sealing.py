@@ -23,7 +23,7 @@ _NONCE_BYTES = 12
 _VERSION = b"\x01"
 
 
-class SealBroken(Exception):  # noqa: N818 - a state of the data, not a class of mistakes
+class SealBroken(Exception):
     """A sealed value does not open: another key, another row, or tampering."""
 
 

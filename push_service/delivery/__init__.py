@@ -1,1 +1,4 @@
-"""How a prompt reaches a person: over the device's socket now, by wake-up pushes and telephony where those are set up."""
+"""How a prompt reaches a person.
+
+Over the device's socket now, by wake-up pushes and telephony where those are set up.
+"""

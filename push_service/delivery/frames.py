@@ -82,7 +82,7 @@ def withdrawn(challenge_id: ChallengeId, reason: str) -> bytes:
     return _encode(_Withdrawn(challenge_id, reason))
 
 
-def outcome(  # noqa: PLR0913 - the members of the frame
+def outcome(
     ref: str | None, challenge_id: str, value: str, *, state: str | None = None, reported: bool | None = None
 ) -> bytes:
     """What became of this device's answer."""

@@ -1,7 +1,7 @@
 """One device's open socket, without the socket: what it shows, and what it must be told when the bell rings.
 
-The bell carries no state. Each time it rings, what the device shows is compared with what its person is asked now: new prompts are
-sent, and of those that are gone the device is told why, unless it was the one that answered.
+The bell carries no state. Each time it rings, what the device shows is compared with what its person is asked now: new
+prompts are sent, and of those that are gone the device is told why, unless it was the one that answered.
 """
 
 from __future__ import annotations

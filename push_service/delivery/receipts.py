@@ -1,7 +1,7 @@
 """Gathers what phones have shown, and writes it down a little later, many at once.
 
-"Delivered" is told to a person who waits; they don't notice a quarter of a second, but a commit for each would cost as much as
-the answer itself. A prompt that is answered before then needs no receipt at all (docs/decisions/0004).
+"Delivered" is told to a person who waits; they don't notice a quarter of a second, but a commit for each would cost as
+much as the answer itself. A prompt that is answered before then needs no receipt at all (docs/decisions/0004).
 """
 
 from __future__ import annotations

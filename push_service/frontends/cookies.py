@@ -1,7 +1,7 @@
 """How the service's own pages carry the browser token: in a cookie that no script can read.
 
-`__Host-` binds it to this origin and to TLS (loopback counts as secure). With the cookie, whatever changes something needs `Origin`
-to be our own and a JSON content type, which no form of another site can send.
+`__Host-` binds it to this origin and to TLS (loopback counts as secure). With the cookie, whatever changes something
+needs `Origin` to be our own and a JSON content type, which no form of another site can send.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ NAME = "__Host-sign-in"
 
 
 def token_for(request: web.Request, sign_in_id: SignInId, own_origin: str, *, changing: bool) -> str:
-    """The token that opens this sign-in: from the header, else from the page's cookie. Raises InvalidToken and the like."""
+    """The token that opens this sign-in: from the header, else from the page's cookie.
+
+    Raises InvalidToken and the like.
+    """
     if "Authorization" in request.headers:
         return http.bearer(request)
     token = request.cookies.get(NAME)
@@ -29,7 +32,10 @@ def token_for(request: web.Request, sign_in_id: SignInId, own_origin: str, *, ch
 
 
 def settings_token(request: web.Request, own_origin: str, *, changing: bool) -> str:
-    """The token that may open the settings: from the header, else from the page's cookie. Raises InvalidToken and the like."""
+    """The token that may open the settings: from the header, else from the page's cookie.
+
+    Raises InvalidToken and the like.
+    """
     if "Authorization" in request.headers:
         return http.bearer(request)
     token = request.cookies.get(NAME)

@@ -1,4 +1,7 @@
-"""The device socket: `GET /v1/device/socket`. Frames in and out; the prompts themselves are the line's (delivery/line.py)."""
+"""The device socket: `GET /v1/device/socket`.
+
+Frames in and out; the prompts themselves are the line's (delivery/line.py).
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ def _read(data: bytes) -> _Frame:
 class DeviceSocketFrontend:
     """Serves the sockets, and knows which device has which."""
 
-    def __init__(  # noqa: PLR0913 - the parts it translates between
+    def __init__(
         self,
         verifier: Verifier,
         registrar: Registrar,

@@ -76,7 +76,7 @@ class ActivatedWire(msgspec.Struct, frozen=True, kw_only=True):
 class DeviceFrontend:
     """`/v1/devices` and `/v1/device…`, but for the socket."""
 
-    def __init__(  # noqa: PLR0913 - the parts it translates between
+    def __init__(
         self,
         verifier: Verifier,
         registrar: Registrar,

@@ -1,7 +1,7 @@
 """What every route has in common: how requests are read, how refusals are written, who asks from where.
 
-Errors are RFC 9457 problem documents with a stable `code`. Each response carries `X-Request-Id`. Bodies are JSON in UTF-8, read
-strictly, at most 64 KiB, and given ten seconds to arrive.
+Errors are RFC 9457 problem documents with a stable `code`. Each response carries `X-Request-Id`. Bodies are JSON in
+UTF-8, read strictly, at most 64 KiB, and given ten seconds to arrive.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def guard(observe: Observe) -> Middleware:
                 response.headers["Allow"] = plain.headers["Allow"]
         except (ConnectionError, asyncio.CancelledError):
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - the outermost shell: a defect is logged whole and told as 500
             _log.exception("request.failed", request_id=request_id, route=route_of(request), method=request.method)
             response = refuse(UnexpectedError())
         if not response.prepared:

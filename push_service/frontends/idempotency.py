@@ -1,7 +1,7 @@
 """`Idempotency-Key`: the same request within ten minutes gets the first answer again.
 
-Scoped to the caller and the route, so that nobody fetches another's answer with a key they saw; the body is kept only as a keyed hash,
-because it may hold a password, and the answer sealed, because it holds tokens.
+Scoped to the caller and the route, so that nobody fetches another's answer with a key they saw; the body is kept only
+as a keyed hash, because it may hold a password, and the answer sealed, because it holds tokens.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ _SECURITY: Document = {
     "settings_token": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The browser_token of a sign-in for `settings`, approved with two steps, or a registration token.",
+        "description": "The browser_token of a two-step sign-in for `settings`, or a registration token.",
     },
     "device_proof": {
         "type": "apiKey",

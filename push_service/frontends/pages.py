@@ -101,7 +101,10 @@ class PagesFrontend:
         return self._render(request, "sign_in.html", context, redirect_uri=redirect_uri)
 
     async def begin(self, request: web.Request) -> web.StreamResponse:
-        """`POST /sign-in/begin`: as `POST /v1/sign-ins` by our own page, for whichever application sent the browser here."""
+        """`POST /sign-in/begin`.
+
+        As `POST /v1/sign-ins` by our own page, for whichever application sent the browser here.
+        """
         cookies.require_own_page(request, self._public_url)
         raw = await http.read_body(request)
         body = decode(raw, BeginBody)

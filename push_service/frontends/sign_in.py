@@ -48,7 +48,7 @@ class WaitQuery(msgspec.Struct, frozen=True):
 class SignInFrontend:
     """`/v1/sign-ins…`."""
 
-    def __init__(  # noqa: PLR0913 - the parts it translates between
+    def __init__(
         self,
         verifier: Verifier,
         applications: Applications,

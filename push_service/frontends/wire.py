@@ -113,7 +113,7 @@ class SignInWire(msgspec.Struct, frozen=True, kw_only=True):
     challenge: ChallengeWire | None
     methods: tuple[MethodWire, ...]
     browser_token: str | UnsetType = UNSET
-    result: str | None | UnsetType = UNSET
+    result: str | UnsetType | None = UNSET
     registration: RegistrationWire | UnsetType = UNSET
 
 
@@ -252,13 +252,13 @@ def challenge_wire(challenge: Challenge, delivery: DeliveryState, expires_at: st
     )
 
 
-def sign_in_wire(  # noqa: PLR0913 - the optional members, each named
+def sign_in_wire(
     seen: Seen,
     application: str,
     methods: Methods,
     *,
     browser_token: str | UnsetType = UNSET,
-    result: str | None | UnsetType = UNSET,
+    result: str | UnsetType | None = UNSET,
     registration: RegistrationWire | UnsetType = UNSET,
 ) -> SignInWire:
     """A sign-in as shown."""

@@ -1,7 +1,7 @@
 """The app shows the sign-in; the person types the number that the browser shows, and presses Verify.
 
-Typing the number carries a secret from the browser to the phone (NIST SP 800-63B-4, 3.1.3.1), so that pressing a button on a
-prompt one didn't cause is not enough. Where the operator's policy says so, a tap is.
+Typing the number carries a secret from the browser to the phone (NIST SP 800-63B-4, 3.1.3.1), so that pressing a button
+on a prompt one didn't cause is not enough. Where the operator's policy says so, a tap is.
 """
 
 from __future__ import annotations

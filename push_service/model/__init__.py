@@ -1,4 +1,5 @@
-"""The rules, and nothing else: no I/O, no clock, no randomness. Time and entropy come in as arguments.
+"""The rules, and nothing else: no I/O, no clock, no randomness.
 
-Everything here can be read, tested and fuzzed without a server; `rules/` holds one file a use case.
+Time and entropy come in as arguments. Everything here can be read, tested and fuzzed without a server; `rules/` holds
+one file a use case.
 """

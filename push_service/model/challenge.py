@@ -1,7 +1,7 @@
 """One question put to one method, and what became of it.
 
-A sign-in has at most one pending challenge. The number that the browser shows exists here and in the browser's answer, nowhere
-else: not on the phone, not in the context that the phone shows, not in logs or audit.
+A sign-in has at most one pending challenge. The number that the browser shows exists here and in the browser's answer,
+nowhere else: not on the phone, not in the context that the phone shows, not in logs or audit.
 """
 
 from __future__ import annotations
@@ -79,7 +79,10 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
         answered_by: DeviceId | None = None,
         answer_digest: str | None = None,
     ) -> Challenge:
-        """The challenge after its one end. Raises ValueError if it had ended before: that is a defect, never an input."""
+        """The challenge after its one end.
+
+        Raises ValueError if it had ended before: that is a defect, never an input.
+        """
         if self.state is not ChallengeState.PENDING:
             msg = f"challenge {self.id} has ended before"
             raise ValueError(msg)

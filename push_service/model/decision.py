@@ -1,6 +1,7 @@
 """What a rule decides: the reply, and everything that is to be written with it in one transaction.
 
-A rule is `(Snapshot, now) → Decision`. It may run more than once; only the run whose changes were committed is told to anyone.
+A rule is `(Snapshot, now) → Decision`. It may run more than once; only the run whose changes were committed is told to
+anyone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Every refusal that anyone outside can meet, as one family.
 
-Each class has one stable `code`, one HTTP `status` and one sentence for people. A refusal changes nothing unless its rule says
-that it counts a try. Front-ends translate these and nothing else; whatever is not in this tree is a defect and answers 500.
+Each class has one stable `code`, one HTTP `status` and one sentence for people. A refusal changes nothing unless its
+rule says that it counts a try. Front-ends translate these and nothing else; whatever is not in this tree is a defect
+and answers 500.
 
     ServiceError
     ├── InvalidRequest 400 ── InvalidAnswer · InvalidActivationCode · InvalidKey
@@ -68,7 +69,10 @@ class InvalidRequest(ServiceError):
 
 
 class InvalidAnswer(InvalidRequest):
-    """A device's answer whose signature, key, nonce, context or claims don't fit. Nothing changes, no try is counted."""
+    """A device's answer whose signature, key, nonce, context or claims don't fit.
+
+    Nothing changes, no try is counted.
+    """
 
     code = "invalid_answer"
     sentence = "The answer is not a valid signed answer to this challenge."

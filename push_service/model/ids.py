@@ -1,7 +1,7 @@
 """Identifiers: opaque, unguessable, prefixed by what they name.
 
-An id is `prefix_` and 18 random bytes in base64url (144 bits): no time order, nothing shared between processes. An id alone
-opens nothing; what opens is a token, of which only a hash is stored.
+An id is `prefix_` and 18 random bytes in base64url (144 bits): no time order, nothing shared between processes. An id
+alone opens nothing; what opens is a token, of which only a hash is stored.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What the core asks of a verification method. One file in `methods/` implements it; adding a method is adding a file.
+"""What the core asks of a verification method.
 
-A method knows how a question is put (which secret, to whom) and what an answer is worth. It knows nothing of sign-ins, limits
-or outcomes: those are the same for all of them and live in `rules/`.
+One file in `methods/` implements it; adding a method is adding a file. A method knows how a question is put (which
+secret, to whom) and what an answer is worth. It knows nothing of sign-ins, limits or outcomes: those are the same for
+all of them and live in `rules/`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Phone numbers in the one form that is stored: E.164, with `;ext=N` (RFC 3966) where an office has extensions.
 
-Numbers that nobody can be reached at, or that cost the caller extra, are refused: otherwise the operator pays for
-whatever numbers people come up with (toll fraud, S-19).
+Numbers that can't be dialled, or that cost the caller extra, are refused: otherwise the operator pays for whatever
+numbers people come up with (toll fraud, S-19). Whether a possible number is in use is not judged here: numbering plans
+grow faster than tables of them, and an operator enters numbers of people they know.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ _REFUSED_TYPES = frozenset(
         phonenumbers.PhoneNumberType.SHARED_COST,
         phonenumbers.PhoneNumberType.PAGER,
         phonenumbers.PhoneNumberType.VOICEMAIL,
-        phonenumbers.PhoneNumberType.UNKNOWN,
     }
 )
 
@@ -36,9 +36,11 @@ def e164(text: str) -> str:
         number = phonenumbers.parse(text, None)
     except phonenumbers.NumberParseException as error:
         raise InvalidRequest("This is not a phone number.") from error
+    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
+        raise InvalidRequest("This phone number is too short or too long for its country.")
     if phonenumbers.number_type(number) in _REFUSED_TYPES:
-        raise InvalidRequest("This phone number is not in use, or calling it costs extra.")
-    if phonenumbers.region_code_for_number(number) in {None, _NO_REGION}:
+        raise InvalidRequest("Calling this phone number costs extra.")
+    if phonenumbers.region_code_for_country_code(number.country_code or 0) in {phonenumbers.UNKNOWN_REGION, _NO_REGION}:
         raise InvalidRequest("This phone number belongs to no country.")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 

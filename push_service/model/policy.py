@@ -1,4 +1,7 @@
-"""The numbers that rules are given: how long, how many, how often. Each has a default and may be set by the operator."""
+"""The numbers that rules are given: how long, how many, how often.
+
+Each has a default and may be set by the operator.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """One browser's attempt, from the right password to the outcome: its states, and the one table of how it moves.
 
-A sign-in is born `registration_required` (nothing to verify with yet), `pending` (a challenge is put, or the person picks a
-method), or already over (password-only account, blocked person). From `pending` it ends exactly once; a terminal state is
-never left. Asking by another method keeps it `pending`. Confirming the first method turns `registration_required` into
-`pending` in the same transaction. Expiry is derived from the deadline whenever a sign-in is read, so that a late sweeper
-never shows a stale `pending`.
+A sign-in is born `registration_required` (nothing to verify with yet), `pending` (a challenge is put, or the person
+picks a method), or already over (password-only account, blocked person). From `pending` it ends exactly once; a
+terminal state is never left. Asking by another method keeps it `pending`. Confirming the first method turns
+`registration_required` into `pending` in the same transaction. Expiry is derived from the deadline whenever a sign-in
+is read, so that a late sweeper never shows a stale `pending`.
 """
 
 from __future__ import annotations
@@ -139,7 +139,10 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True):
         amr: tuple[str, ...] = (),
         result_jti: str | None = None,
     ) -> SignIn:
-        """The sign-in after `event`. Raises KeyError where the table has no such move: that is a defect, never an input."""
+        """The sign-in after `event`.
+
+        Raises KeyError where the table has no such move: that is a defect, never an input.
+        """
         state = TRANSITIONS[self.state, event]
         over = state in TERMINAL
         return msgspec.structs.replace(

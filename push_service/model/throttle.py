@@ -1,8 +1,8 @@
 """Counting as two small pure machines that are told the time.
 
-`spend` is the generic cell rate algorithm: one instant (the theoretical arrival time) stands for a whole counter, so that a
-store can debit it in one statement. `room_at` counts remembered instants in sliding windows, where a success must be able to
-forget them all.
+`spend` is the generic cell rate algorithm: one instant (the theoretical arrival time) stands for a whole counter, so
+that a store can debit it in one statement. `room_at` counts remembered instants in sliding windows, where a success
+must be able to forget them all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from push_service.model.policy import Rate
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """One debit of a counter kept by key: `cost` and `burst` in microseconds; a negative cost gives back and never refuses."""
+    """One debit of a counter kept by key.
+
+    `cost` and `burst` in microseconds; a negative cost gives back and never refuses.
+    """
 
     key: str
     cost: int
@@ -33,7 +36,10 @@ class Charge(msgspec.Struct, frozen=True):
 
 
 def spend(tat: Instant, now: Instant, cost: int, burst: int) -> Instant | None:
-    """The counter after one more, or None when it would go over. Exact: never more than burst/cost in any burst's time at once."""
+    """The counter after one more, or None when it would go over.
+
+    Exact: never more than burst/cost in any burst's time at once.
+    """
     if cost < 0:
         return Instant(tat + cost)
     after = max(tat, now) + cost

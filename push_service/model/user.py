@@ -1,7 +1,7 @@
 """A person, and everything about them that must be exact under concurrency.
 
-The user's row carries the version that every decision compares and swaps. What rules count or require one of (methods, failures,
-prompts, the open activation) lives beside it in `Guard`, one typed value that is read and written whole.
+The user's row carries the version that every decision compares and swaps. What rules count or require one of (methods,
+failures, prompts, the open activation) lives beside it in `Guard`, one typed value that is read and written whole.
 """
 
 from __future__ import annotations
@@ -134,8 +134,8 @@ def primary_method(guard: Guard, usable: tuple[Method, ...]) -> Method | None:
 def name_key(username: str) -> str:
     """The one form in which a name is compared: NFKC, case folded (RFC 8265, UsernameCaseMapped, in substance).
 
-    Raises InvalidRequest for names that are empty, too long, or hold what can't be seen: control and format characters, spaces
-    other than single inner ones, unassigned or private code points.
+    Raises InvalidRequest for names that are empty, too long, or hold what can't be seen: control and format characters,
+    spaces other than single inner ones, unassigned or private code points.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
     hidden = any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} for char in folded)

@@ -74,7 +74,10 @@ def result_until(sign_in: SignIn) -> Instant | None:
 
 
 def other_methods(seen: Seen, methods: Methods) -> tuple[Method, ...]:
-    """What the person could pick instead of the present challenge. All phones are asked together, so they are one choice."""
+    """What the person could pick instead of the present challenge.
+
+    All phones are asked together, so they are one choice.
+    """
     if seen.sign_in.state is not SignInState.PENDING:
         return ()
     asked = seen.challenge if seen.challenge and seen.challenge.state is ChallengeState.PENDING else None

@@ -2,8 +2,7 @@
 
 They are compared as exact text later (RFC 9700, 4.1.3), so they are accepted in one spelling only: the one that a
 browser itself would write (RFC 6454, 6.2). Plain http is for loopback names, where there is no network to listen on
-(RFC 8252, 7.3).
-Called by the settings and by the administrator's use cases.
+(RFC 8252, 7.3). Called by the settings and by the administrator's use cases.
 """
 
 from __future__ import annotations

@@ -13,9 +13,10 @@ from push_service.model.user import Snapshot, UserState, usable_methods
 
 
 def set_state(snapshot: Snapshot, now: Instant, state: UserState, methods: Methods) -> Decision[UserState]:
-    """Set the account's state. `enabled` on a registered person stores `enforced`.
+    """Set the account's state.
 
-    Sign-ins under way were judged by the old state, so they end, and results not yet fetched are taken back.
+    `enabled` on a registered person stores `enforced`. Sign-ins under way were judged by the old state, so they end,
+    and results not yet fetched are taken back.
     """
     changes = Changes(snapshot, now)
     if state is UserState.ENABLED and usable_methods(changes.guard, methods):

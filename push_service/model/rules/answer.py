@@ -69,7 +69,10 @@ def answer(
 def report_fraud_late(
     snapshot: Snapshot, now: Instant, given: SignedAnswer, sign_in: SignIn, policy: Policy
 ) -> Decision[None]:
-    """A fraud report after the outcome: too late to change it, but prompts stop and its result is no longer handed out."""
+    """A fraud report after the outcome.
+
+    Too late to change it, but prompts stop and its result is no longer handed out.
+    """
     changes = Changes(snapshot, now)
     changes.withhold_results_since = after(now, -RESULT_SECONDS)
     _heed_fraud(changes, sign_in, given, policy)

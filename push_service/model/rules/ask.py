@@ -1,7 +1,7 @@
 """Putting a question to a person, within the limits that protect them from being asked too often.
 
-Prompts are counted since the last success: answered, ignored, denied and withdrawn ones alike (NIST SP 800-63B-4, 3.1.3.2), so
-that whoever has the password can't wear its owner down.
+Prompts are counted since the last success: answered, ignored, denied and withdrawn ones alike (NIST SP 800-63B-4,
+3.1.3.2), so that whoever has the password can't wear its owner down.
 """
 
 from __future__ import annotations

@@ -67,14 +67,11 @@ def begin(
         proven=request.proven,
         nonce=request.nonce,
     )
-    if changes.guard.blocked:
-        sign_in = _over(sign_in, now, SignInState.FAILED, Reason.USER_BLOCKED)
-        changes.put(sign_in)
-    else:
-        outcome = _admit(changes, sign_in, request, methods, policy)
-        if isinstance(outcome, ServiceError):
-            return changes.refuse(outcome, _record(sign_in, AuditKind.SIGN_IN_REFUSED))
-        sign_in = outcome
+    outcome = _admit(changes, sign_in, request, methods, policy)
+    if isinstance(outcome, ServiceError):
+        return changes.refuse(outcome, _record(sign_in, AuditKind.SIGN_IN_REFUSED))
+    sign_in = outcome
+    changes.put(sign_in, changes.seen(sign_in).challenge)
     record = _record(sign_in, AuditKind.SIGN_IN_BEGUN if sign_in.live else AuditKind.SIGN_IN_OUTCOME)
     changes.record(msgspec.structs.replace(record, code=sign_in.state.value))
     return changes.decision(changes.seen(sign_in), until=request.draft.expires_at)
@@ -83,43 +80,54 @@ def begin(
 def _admit(
     changes: Changes, sign_in: SignIn, request: BeginRequest, methods: Methods, policy: Policy
 ) -> SignIn | ServiceError:
-    """What becomes of a person who is not blocked: the sign-in, written into `changes`, or a refusal."""
+    """How the sign-in begins: over already, registering, or asked; or why it doesn't begin."""
     now, user = changes.now, changes.user
+    if user.guard.blocked:
+        return _over(sign_in, now, SignInState.FAILED, Reason.USER_BLOCKED)
     charge = Charge.one("", policy.begins_per_person)
     tat = spend(user.guard.begins_tat, now, charge.cost, charge.burst)
     if tat is None:
         return TooManyRequests(retry_after=wait_seconds(user.guard.begins_tat, now, charge.cost, charge.burst))
     changes.update_guard(begins_tat=tat)
     if user.state is UserState.DISABLED:
-        if PASSWORD_ONLY[0] not in request.proven:
-            return VerificationNotEnabled()
-        approved = msgspec.structs.replace(
-            _over(sign_in, now, SignInState.APPROVED, None), amr=PASSWORD_ONLY, result_jti=request.result_jti
-        )
-        changes.put(approved)
-        return approved
+        return _by_password_alone(sign_in, request, now)
+    return _verify(changes, sign_in, request, methods, policy)
+
+
+def _verify(
+    changes: Changes, sign_in: SignIn, request: BeginRequest, methods: Methods, policy: Policy
+) -> SignIn | ServiceError:
+    """How the sign-in of a person who needs a second factor begins."""
+    now, user = changes.now, changes.user
     usable = usable_methods(user.guard, methods)
     if not usable and not _may_register(user.guard, policy, now):
-        failed = _over(sign_in, now, SignInState.FAILED, Reason.NO_METHOD)
-        changes.put(failed)
-        return failed
+        return _over(sign_in, now, SignInState.FAILED, Reason.NO_METHOD)
     if len(changes.live) >= policy.pending_per_person:
         first_end = min(each.sign_in.expires_at for each in changes.live)
         return TooManyPending(retry_after=seconds_between(now, first_end))
     method = primary_method(user.guard, usable)
     if method is None:
-        if PASSWORD_ONLY[0] not in request.proven:
-            return RegistrationNeedsPassword()
-        registering = msgspec.structs.replace(
-            sign_in,
-            state=SignInState.REGISTRATION_REQUIRED,
-            registration_hash=request.registration_hash,
-            expires_at=after(sign_in.begun_at, policy.registration_seconds),
-        )
-        changes.put(registering)
-        return registering
+        return _registering(sign_in, request, policy)
     asked = ask_first(changes, sign_in, method, request.draft, methods, policy)
     return asked if isinstance(asked, SignIn) else TooManyPrompts(retry_after=seconds_between(now, asked))
+
+
+def _by_password_alone(sign_in: SignIn, request: BeginRequest, now: Instant) -> SignIn | ServiceError:
+    if PASSWORD_ONLY[0] not in request.proven:
+        return VerificationNotEnabled()
+    approved = _over(sign_in, now, SignInState.APPROVED, None)
+    return msgspec.structs.replace(approved, amr=PASSWORD_ONLY, result_jti=request.result_jti)
+
+
+def _registering(sign_in: SignIn, request: BeginRequest, policy: Policy) -> SignIn | ServiceError:
+    if PASSWORD_ONLY[0] not in request.proven:
+        return RegistrationNeedsPassword()
+    return msgspec.structs.replace(
+        sign_in,
+        state=SignInState.REGISTRATION_REQUIRED,
+        registration_hash=request.registration_hash,
+        expires_at=after(sign_in.begun_at, policy.registration_seconds),
+    )
 
 
 def _may_register(guard: Guard, policy: Policy, now: Instant) -> bool:

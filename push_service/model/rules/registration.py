@@ -1,7 +1,7 @@
 """Registering and removing what a person verifies with.
 
-Confirming the first method does four things in one transaction: it becomes primary, the account becomes enforced, the sign-in
-that led here goes on with a challenge, and the person's other unregistered sign-ins end.
+Confirming the first method does four things in one transaction: it becomes primary, the account becomes enforced, the
+sign-in that led here goes on with a challenge, and the person's other unregistered sign-ins end.
 """
 
 from __future__ import annotations

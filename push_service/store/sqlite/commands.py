@@ -44,7 +44,8 @@ def insert(table: str, names: str) -> str:
 _READ_USER = f"SELECT {rows.USER} FROM users WHERE id = ?"  # noqa: S608
 _READ_LIVE = (
     f"SELECT {rows.columns(rows.SIGN_IN, 's')}, {rows.columns(rows.CHALLENGE, 'c')}"  # noqa: S608
-    f" FROM sign_ins s LEFT JOIN challenges c ON c.id = s.challenge_id WHERE s.user_id = ? AND s.{LIVE} ORDER BY s.begun_at"
+    f" FROM sign_ins s LEFT JOIN challenges c ON c.id = s.challenge_id WHERE s.user_id = ?"
+    f" AND s.{LIVE} ORDER BY s.begun_at"
 )
 _SWAP = "UPDATE users SET version = version + 1, guard = ? WHERE id = ? AND version = ?"
 _SWAP_VERSION = "UPDATE users SET version = version + 1 WHERE id = ? AND version = ?"
@@ -196,7 +197,7 @@ def acknowledge(
     return concerned
 
 
-def spend_proof(connection: sqlite3.Connection, device_id: DeviceId, jti_hash: str, until: Instant) -> bool:  # noqa: ARG001
+def spend_proof(connection: sqlite3.Connection, device_id: DeviceId, jti_hash: str, until: Instant) -> bool:
     """Remember a proof's id; False if it is known."""
     return bool(
         connection.execute(

@@ -30,7 +30,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def migrate(path: Path) -> None:
-    """Make the file (mode 0600), switch it to WAL, and apply the migrations it lacks, each in a transaction of its own."""
+    """Make the file, mode 0600, in WAL mode, and apply each migration that it lacks in a transaction of its own."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     os.close(descriptor)
     connection = connect(path)

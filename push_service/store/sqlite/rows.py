@@ -1,4 +1,7 @@
-"""Rows to the model's types and back. Column order is written down once, here; sealed columns are opened and sealed here."""
+"""Rows to the model's types and back.
+
+Column order is written down once, here; sealed columns are opened and sealed here.
+"""
 
 from __future__ import annotations
 

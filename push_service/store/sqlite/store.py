@@ -1,7 +1,7 @@
 """ports.Store on one SQLite file: writes by the writer thread, point reads on a connection of the event loop's own.
 
-A point read is by primary key, from pages that are in memory, and in WAL mode waits for nobody; it takes less than handing it to a
-thread would (docs/decisions/0003). Whatever may read many rows goes to a thread.
+A point read is by primary key, from pages that are in memory, and in WAL mode waits for nobody; it takes less than
+handing it to a thread would (docs/decisions/0003). Whatever may read many rows goes to a thread.
 """
 
 from __future__ import annotations

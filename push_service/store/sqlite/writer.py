@@ -1,10 +1,11 @@
 """The one writer: a thread that commits whatever is queued in one durable transaction.
 
-Each command runs in a savepoint of its own, so that a failing one leaves its neighbours alone; their callers hear of it only
-after the commit. Commands of one turn of the event loop are handed over together: under load that is what groups them.
+Each command runs in a savepoint of its own, so that a failing one leaves its neighbours alone; their callers hear of it
+only after the commit. Commands of one turn of the event loop are handed over together: under load that is what groups
+them.
 
-The thread also notices what other processes commit (the command line beside a running server) and reads from the audit which
-bells to ring for it.
+The thread also notices what other processes commit (the command line beside a running server) and reads from the audit
+which bells to ring for it.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ class Writer:
                     job.error = _duplicate(problem)
                 except sqlite3.OperationalError:
                     raise
-                except Exception as defect:  # noqa: BLE001 - a defect of one command is its caller's, not its neighbours'
+                except Exception as defect:  # noqa: BLE001 - its caller's, not its neighbours'
                     job.error = defect
                 if job.error is not None:
                     execute("ROLLBACK TO command")

@@ -6,6 +6,7 @@ failures, prompts, the open activation) lives beside it in `Guard`, one typed va
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from enum import StrEnum
@@ -20,6 +21,12 @@ from push_service.model.instant import Instant
 from push_service.model.sign_in import SignIn
 
 MAX_USERNAME = 256
+
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+"""Letters and marks that nothing is seen of (Unicode, Default_Ignorable_Code_Point), and the blank Braille cell."""
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""General categories of what can't be seen."""
 
 
 class UserState(StrEnum):
@@ -116,10 +123,6 @@ class Snapshot(msgspec.Struct, frozen=True):
     user: User
     live: tuple[Pending, ...]
 
-    def pending(self, sign_in_id: SignInId) -> Pending | None:
-        """The live sign-in of that id."""
-        return next((each for each in self.live if each.sign_in.id == sign_in_id), None)
-
 
 def usable_methods(guard: Guard, offered: Mapping[MethodKind, object]) -> tuple[Method, ...]:
     """The methods that a sign-in can be verified by now: registered, not switched off, and offered by this service."""
@@ -138,8 +141,8 @@ def name_key(username: str) -> str:
     spaces other than single inner ones, unassigned or private code points.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
-    hidden = any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} for char in folded)
-    if not folded or len(username) > MAX_USERNAME or hidden or folded != " ".join(folded.split()):
+    hidden = _BLANK.search(folded) or any(unicodedata.category(char) in _HIDDEN for char in folded)
+    if hidden or not folded or len(username) > MAX_USERNAME or folded != " ".join(folded.split()):
         raise InvalidRequest("The username is empty, too long, or holds characters that can't be seen.")
     return folded
 

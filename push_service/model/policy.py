@@ -24,7 +24,7 @@ class Confirm(StrEnum):
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """At most `count` in any `seconds`."""
+    """At most `count` in `seconds`: how that is counted is for `throttle` to say."""
 
     count: int
     seconds: int
@@ -41,15 +41,13 @@ class Rate(msgspec.Struct, frozen=True):
 
     @property
     def interval(self) -> int:
-        """Microseconds that one of them uses up."""
-        return self.seconds * MICROSECONDS // self.count
+        """Microseconds that one of them uses up, rounded up: never more than `count`."""
+        return -(-self.seconds * MICROSECONDS // self.count)
 
     def __str__(self) -> str:
         """The form that `parse` reads."""
-        for unit, size in reversed(_UNITS.items()):
-            if self.seconds % size == 0:
-                return f"{self.count}/{self.seconds // size}{unit}"
-        raise AssertionError  # pragma: no cover - every whole number of seconds divides by one
+        unit, size = next(each for each in reversed(_UNITS.items()) if self.seconds % each[1] == 0)
+        return f"{self.count}/{self.seconds // size}{unit}"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

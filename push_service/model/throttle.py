@@ -28,7 +28,7 @@ class Charge(msgspec.Struct, frozen=True):
     @classmethod
     def one(cls, key: str, rate: Rate) -> Charge:
         """Charge one of `rate`."""
-        return cls(key, rate.interval, rate.seconds * MICROSECONDS)
+        return cls(key, rate.interval, rate.interval * rate.count)
 
     def given_back(self) -> Charge:
         """The charge that undoes this one."""
@@ -38,7 +38,8 @@ class Charge(msgspec.Struct, frozen=True):
 def spend(tat: Instant, now: Instant, cost: int, burst: int) -> Instant | None:
     """The counter after one more, or None when it would go over.
 
-    Exact: never more than burst/cost in any burst's time at once.
+    Never more than burst/cost at once, and never more than (burst + time)/cost in any time: who has used up a rate gets
+    one more for every interval that passes.
     """
     if cost < 0:
         return Instant(tat + cost)

@@ -41,5 +41,5 @@ class AppNotification:
             return Verdict.FRAUD
         if challenge.secret is None:
             return Verdict.RIGHT
-        given = answer.number or ""
-        return Verdict.RIGHT if hmac.compare_digest(challenge.secret, given) else Verdict.WRONG
+        given = (answer.number or "").encode()  # as bytes: of texts, only ASCII can be compared
+        return Verdict.RIGHT if hmac.compare_digest(challenge.secret.encode(), given) else Verdict.WRONG

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from push_service.model.decision import Actor, Audit, AuditKind, Decision
-from push_service.model.instant import Instant, after
+from push_service.model.instant import Instant
 from push_service.model.method import Methods
-from push_service.model.policy import RESULT_SECONDS
 from push_service.model.rules.changes import Changes
 from push_service.model.rules.registration import forget_all_methods
 from push_service.model.sign_in import Reason, SignInEvent
-from push_service.model.user import Snapshot, UserState, usable_methods
+from push_service.model.user import Failures, Snapshot, UserState, usable_methods
 
 
 def set_state(snapshot: Snapshot, now: Instant, state: UserState, methods: Methods) -> Decision[UserState]:
@@ -22,9 +21,9 @@ def set_state(snapshot: Snapshot, now: Instant, state: UserState, methods: Metho
     if state is UserState.ENABLED and usable_methods(changes.guard, methods):
         state = UserState.ENFORCED
     if state is not changes.user.state:
-        lowered = UserState.DISABLED in {state, changes.user.state}
+        judged_otherwise = UserState.DISABLED in {state, changes.user.state}
         changes.update_user(state=state)
-        if lowered:
+        if judged_otherwise:
             _start_over(changes)
         _record(changes, AuditKind.USER_CHANGED, state=state.value)
     return changes.decision(state)
@@ -40,15 +39,21 @@ def set_password(snapshot: Snapshot, now: Instant, password_hash: str | None) ->
 
 
 def set_blocked(snapshot: Snapshot, now: Instant, *, blocked: bool) -> Decision[None]:
-    """Block or unblock. Blocking ends what is under way, and results not yet fetched are taken back."""
+    """Block or unblock.
+
+    Blocking ends what is under way, the open activation code included, and takes earlier results back. Unblocking lifts
+    the pauses; failures in a row are counted on, because only a success or a new registration ends those.
+    """
     changes = Changes(snapshot, now)
     changes.update_guard(blocked=blocked)
     if blocked:
+        changes.update_guard(activation=None)
         for each in changes.live:
             changes.end(each, SignInEvent.SPOILT, Actor.OPERATOR, reason=Reason.USER_BLOCKED)
-        changes.withhold_results_since = after(now, -RESULT_SECONDS)
+        changes.take_back_results()
     else:
-        changes.update_guard(muted_until=Instant(0), prompts=(), failures={})
+        in_a_row = {kind: Failures(each.in_a_row) for kind, each in changes.guard.failures.items()}
+        changes.update_guard(muted_until=Instant(0), prompts=(), failures=in_a_row)
     _record(changes, AuditKind.USER_CHANGED, blocked=str(blocked).lower())
     return changes.decision(None)
 
@@ -58,7 +63,7 @@ def reset_methods(snapshot: Snapshot, now: Instant, methods: Methods) -> Decisio
     changes = Changes(snapshot, now)
     forget_all_methods(changes, methods)
     changes.update_guard(reset_at=now)
-    changes.withhold_results_since = after(now, -RESULT_SECONDS)
+    changes.take_back_results()
     _record(changes, AuditKind.METHODS_RESET)
     return changes.decision(None)
 
@@ -68,7 +73,7 @@ def remove_user(snapshot: Snapshot, now: Instant) -> Decision[None]:
     changes = Changes(snapshot, now)
     for each in changes.live:
         changes.end(each, SignInEvent.SPOILT, Actor.OPERATOR, reason=Reason.USER_BLOCKED)
-    changes.withhold_results_since = after(now, -RESULT_SECONDS)
+    changes.take_back_results()
     _record(changes, AuditKind.USER_REMOVED)
     return changes.decision(None, remove_user=True)
 
@@ -76,7 +81,7 @@ def remove_user(snapshot: Snapshot, now: Instant) -> Decision[None]:
 def _start_over(changes: Changes) -> None:
     for each in changes.live:
         changes.end(each, SignInEvent.CANCELLED, Actor.OPERATOR, reason=Reason.ACCOUNT_CHANGED)
-    changes.withhold_results_since = after(changes.now, -RESULT_SECONDS)
+    changes.take_back_results()
 
 
 def _record(changes: Changes, kind: AuditKind, **data: str) -> None:

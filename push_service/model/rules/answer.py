@@ -11,11 +11,13 @@ from push_service.model.decision import Actor, Audit, AuditKind, Decision
 from push_service.model.errors import TooLate, UnknownDevice
 from push_service.model.instant import Instant, after
 from push_service.model.method import AnswerDecision, Methods, SignedAnswer, Verdict
-from push_service.model.policy import CONSECUTIVE_FAILURES, READABLE_SECONDS, RESULT_SECONDS, Policy
+from push_service.model.policy import CONSECUTIVE_FAILURES, Policy
 from push_service.model.rules.changes import Changes
+from push_service.model.rules.unverifiable import end_unverifiable
 from push_service.model.sign_in import Reason, SignIn, SignInEvent, SignInState
 from push_service.model.throttle import remembered
 from push_service.model.user import Failures, Snapshot
+from push_service.model.view import readable
 
 
 class AnswerOutcome(StrEnum):
@@ -60,7 +62,7 @@ def answer(
         failures = {kind: each for kind, each in changes.guard.failures.items() if kind is not challenge.kind}
         changes.update_guard(prompts=(), failures=failures)
     elif verdict is Verdict.WRONG:
-        _count_wrong(changes, challenge, policy)
+        _count_wrong(changes, challenge, methods, policy)
     elif verdict is Verdict.FRAUD:
         _heed_fraud(changes, sign_in, given, policy)
     return changes.decision(outcome, until=sign_in.expires_at)
@@ -74,15 +76,14 @@ def report_fraud_late(
     Too late to change it, but prompts stop and its result is no longer handed out.
     """
     changes = Changes(snapshot, now)
-    changes.withhold_results_since = after(now, -RESULT_SECONDS)
+    changes.take_back_results()
     _heed_fraud(changes, sign_in, given, policy)
     return msgspec.structs.replace(changes.decision(None), refusal=TooLate(state=sign_in.state.value, reported=True))
 
 
 def repeated(challenge: Challenge, sign_in: SignIn, given: SignedAnswer, now: Instant) -> AnswerOutcome:
     """The reply to an answer whose challenge is over: the first one again for the same answer, else TooLate."""
-    readable = sign_in.decided_at is not None and now < after(sign_in.decided_at, READABLE_SECONDS)
-    if challenge.answer_digest == given.digest and readable:
+    if challenge.answer_digest == given.digest and readable(sign_in, now):
         if challenge.state is ChallengeState.COMPLETED:
             return AnswerOutcome.COMPLETED
         if challenge.reason is Reason.FRAUD_REPORTED:
@@ -116,22 +117,30 @@ def _amr(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
     return (*first, *second, "mfa") if first else second
 
 
-def _count_wrong(changes: Changes, challenge: Challenge, policy: Policy) -> None:
+def _count_wrong(changes: Changes, challenge: Challenge, methods: Methods, policy: Policy) -> None:
     kind: MethodKind = challenge.kind
     before = changes.guard.failures.get(kind, Failures())
     failures = Failures(before.in_a_row + 1, remembered(before.at, (policy.wrong_numbers,), changes.now))
-    methods = changes.guard.methods
+    changes.update_guard(failures={**changes.guard.failures, kind: failures})
     if failures.in_a_row >= CONSECUTIVE_FAILURES:
-        methods = tuple(msgspec.structs.replace(each, disabled=True) if each.kind is kind else each for each in methods)
+        changes.update_guard(
+            methods=tuple(
+                msgspec.structs.replace(each, disabled=True) if each.kind is kind else each
+                for each in changes.guard.methods
+            )
+        )
         changes.record(Audit(kind=AuditKind.METHOD_DISABLED, actor=Actor.DEVICE, data={"method": kind.value}))
-    changes.update_guard(failures={**changes.guard.failures, kind: failures}, methods=methods)
+        end_unverifiable(changes, methods, Actor.DEVICE)
 
 
 def _heed_fraud(changes: Changes, sign_in: SignIn, given: SignedAnswer, policy: Policy) -> None:
-    """Whoever has the password is a stranger: nothing of theirs goes on, and no prompt appears for a while."""
+    """Whoever has the password is a stranger: nothing of theirs goes on, and no prompt appears for a while.
+
+    The open activation code may be theirs, too: a phone of theirs would outlive everything else.
+    """
     for each in changes.live:
         changes.end(each, SignInEvent.CANCELLED, Actor.DEVICE, reason=Reason.FRAUD_REPORTED, source=given.device_id)
-    changes.update_guard(muted_until=after(changes.now, policy.fraud_mute_seconds))
+    changes.update_guard(muted_until=after(changes.now, policy.fraud_mute_seconds), activation=None)
     changes.record(
         Audit(
             kind=AuditKind.FRAUD_REPORTED,

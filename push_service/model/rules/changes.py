@@ -14,7 +14,8 @@ from push_service.model.decision import Actor, Audit, AuditKind, Decision
 from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import ServiceError
 from push_service.model.ids import ChallengeId, DeviceId, SignInId
-from push_service.model.instant import Instant
+from push_service.model.instant import Instant, after
+from push_service.model.policy import SETTINGS_READING_SECONDS
 from push_service.model.sign_in import TERMINAL, Reason, SignIn, SignInEvent
 from push_service.model.user import Guard, Pending, Snapshot, User, UserState
 from push_service.model.view import Seen
@@ -39,6 +40,7 @@ class Changes:
         self._before = snapshot.user
         self.user: User = snapshot.user
         self._live: dict[SignInId, Pending] = {each.sign_in.id: each for each in snapshot.live}
+        self._read = {each.challenge.id: each.challenge for each in snapshot.live if each.challenge}
         self._sign_ins: dict[SignInId, SignIn] = {}
         self._challenges: dict[ChallengeId, Challenge] = {}
         self._deliveries: list[Delivery] = []
@@ -87,12 +89,8 @@ class Changes:
 
     def seen(self, sign_in: SignIn) -> Seen:
         """What its browser sees of a sign-in that this run began, moved or ended."""
-        challenge = sign_in.challenge_id and self._challenges.get(sign_in.challenge_id, self._unchanged(sign_in))
-        return Seen(sign_in, challenge or None, self.user)
-
-    def _unchanged(self, sign_in: SignIn) -> Challenge | None:
-        pending = self._live.get(sign_in.id)
-        return pending.challenge if pending else None
+        challenges = {**self._read, **self._challenges}
+        return Seen(sign_in, challenges[sign_in.challenge_id] if sign_in.challenge_id else None, self.user)
 
     def put(self, sign_in: SignIn, challenge: Challenge | None = None) -> None:
         """Write a sign-in that is new or went on, with its present challenge."""
@@ -101,10 +99,6 @@ class Changes:
             self._challenges[challenge.id] = challenge
         if sign_in.live:
             self._live[sign_in.id] = Pending(sign_in, challenge)
-
-    def put_challenge(self, challenge: Challenge) -> None:
-        """Write a challenge that ended while its sign-in goes on."""
-        self._challenges[challenge.id] = challenge
 
     def deliver(self, delivery: Delivery) -> None:
         """Add an outbox row."""
@@ -127,8 +121,12 @@ class Changes:
         answer_digest: str | None = None,
         source: str | None = None,
     ) -> SignIn:
-        """Bring a sign-in to its outcome, its pending challenge with it, and record that once."""
-        over = pending.sign_in.after(event, self.now, reason=reason, amr=amr, result_jti=result_jti)
+        """Bring a sign-in to its outcome, its pending challenge with it, and record that once.
+
+        Time ends it at its deadline, whenever that is written down: readers have seen it expired since then.
+        """
+        fell = pending.sign_in.expires_at if event is SignInEvent.TIMED_OUT else self.now
+        over = pending.sign_in.after(event, fell, reason=reason, amr=amr, result_jti=result_jti)
         if over.state not in TERMINAL:
             msg = f"{event} does not end a sign-in"
             raise ValueError(msg)
@@ -136,7 +134,7 @@ class Changes:
         del self._live[over.id]
         if pending.challenge and pending.challenge.state is ChallengeState.PENDING:
             self._challenges[pending.challenge.id] = pending.challenge.ended(
-                _CHALLENGE_ENDS[event], self.now, reason=reason, answered_by=answered_by, answer_digest=answer_digest
+                _CHALLENGE_ENDS[event], fell, reason=reason, answered_by=answered_by, answer_digest=answer_digest
             )
         self.record(
             Audit(
@@ -149,6 +147,10 @@ class Changes:
             )
         )
         return over
+
+    def take_back_results(self) -> None:
+        """Hand out no result of an earlier sign-in any more, and let none of them open the settings."""
+        self.withhold_results_since = after(self.now, -SETTINGS_READING_SECONDS)
 
     def decision(self, reply: R, *, until: Instant | None = None, remove_user: bool = False) -> Decision[R]:
         """The decision that writes all of it."""

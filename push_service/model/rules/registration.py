@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from push_service.model.challenge import ChallengeState, MethodKind
+from push_service.model.challenge import MethodKind
 from push_service.model.decision import Actor, Audit, AuditKind, Decision
 from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import InvalidActivationCode, LastMethod, UnknownDevice, UnknownMethod
@@ -18,6 +18,7 @@ from push_service.model.method import Draft, Methods
 from push_service.model.policy import Policy
 from push_service.model.rules.ask import ask_first
 from push_service.model.rules.changes import Changes
+from push_service.model.rules.unverifiable import end_unverifiable
 from push_service.model.sign_in import Notice, Reason, SignIn, SignInEvent, SignInState
 from push_service.model.user import (
     Activation,
@@ -127,6 +128,7 @@ def remove_method(
     changes.record(
         Audit(kind=AuditKind.DEVICE_CHANGED, actor=actor, source=source, data={"removed": method.kind.value})
     )
+    end_unverifiable(changes, methods, actor)
     return changes.decision(())
 
 
@@ -178,7 +180,7 @@ def forget_all_methods(changes: Changes, methods: Methods) -> None:
     changes.removed_devices = tuple(device.id for device in changes.guard.devices)
     _keep(changes, (), ())
     changes.update_guard(activation=None, failures={})
-    _end_the_unverifiable(changes, methods)
+    end_unverifiable(changes, methods, Actor.OPERATOR)
 
 
 def _without_device(
@@ -193,7 +195,7 @@ def _without_device(
         return changes.refuse(LastMethod(), refused)
     _keep(changes, kept, devices)
     changes.record(Audit(kind=AuditKind.DEVICE_REMOVED, actor=actor, source=source, data={"device": device_id}))
-    _end_the_unverifiable(changes, methods)
+    end_unverifiable(changes, methods, actor)
     return changes.decision((device_id,))
 
 
@@ -209,25 +211,6 @@ def _keep(changes: Changes, methods: tuple[Method, ...], devices: tuple[Enrolled
     if not any(each.id == primary for each in methods):
         primary = methods[0].id if methods else None
     changes.update_guard(methods=methods, devices=devices, primary=primary)
-
-
-def _end_the_unverifiable(changes: Changes, methods: Methods) -> None:
-    """A prompt that no device is left to answer is withdrawn; a sign-in without any method left has failed."""
-    usable = usable_methods(changes.guard, methods)
-    for each in changes.live:
-        if each.sign_in.state is not SignInState.PENDING:
-            continue
-        if not usable:
-            changes.end(each, SignInEvent.SPOILT, Actor.OPERATOR, reason=Reason.NO_METHOD)
-        elif each.challenge and not any(each.challenge.kind is method.kind for method in usable):
-            _withdraw_question(changes, each.sign_in)
-
-
-def _withdraw_question(changes: Changes, sign_in: SignIn) -> None:
-    pending = changes.pending(sign_in.id)
-    if pending and pending.challenge and pending.challenge.state is ChallengeState.PENDING:
-        ended = pending.challenge.ended(ChallengeState.WITHDRAWN, changes.now, reason=Reason.METHODS_CHANGED)
-        changes.put(msgspec.structs.replace(sign_in, version=sign_in.version + 1), ended)
 
 
 def _registering(changes: Changes, sign_in_id: SignInId) -> bool:

@@ -78,7 +78,9 @@ def report_fraud_late(
     changes = Changes(snapshot, now)
     changes.take_back_results()
     _heed_fraud(changes, sign_in, given, policy)
-    return msgspec.structs.replace(changes.decision(None), refusal=TooLate(state=reached(sign_in, now).value, reported=True))
+    return msgspec.structs.replace(
+        changes.decision(None), refusal=TooLate(state=reached(sign_in, now).value, reported=True)
+    )
 
 
 def repeated(challenge: Challenge, sign_in: SignIn, given: SignedAnswer, now: Instant) -> AnswerOutcome:

@@ -113,8 +113,8 @@ def activate(
 
 def remove_method(
     snapshot: Snapshot, now: Instant, method_id: MethodId, methods: Methods, actor: Actor, source: str | None
-) -> Decision[tuple[DeviceId, ...]]:
-    """Remove a method by its owner. An app's notification goes with its device; the reply names the devices gone."""
+) -> Decision[None]:
+    """Remove a method by its owner. An app's notification goes with its device."""
     changes = Changes(snapshot, now)
     method = next((each for each in changes.guard.methods if each.id == method_id), None)
     if method is None:
@@ -129,12 +129,12 @@ def remove_method(
         Audit(kind=AuditKind.DEVICE_CHANGED, actor=actor, source=source, data={"removed": method.kind.value})
     )
     end_unverifiable(changes, methods, actor)
-    return changes.decision(())
+    return changes.decision(None)
 
 
 def remove_device(
     snapshot: Snapshot, now: Instant, device_id: DeviceId, methods: Methods, actor: Actor, source: str | None
-) -> Decision[tuple[DeviceId, ...]]:
+) -> Decision[None]:
     """Remove a device with all that it confirms, by its owner or by itself."""
     return _without_device(Changes(snapshot, now), device_id, methods, actor, source)
 
@@ -185,7 +185,7 @@ def forget_all_methods(changes: Changes, methods: Methods) -> None:
 
 def _without_device(
     changes: Changes, device_id: DeviceId, methods: Methods, actor: Actor, source: str | None
-) -> Decision[tuple[DeviceId, ...]]:
+) -> Decision[None]:
     refused = Audit(kind=AuditKind.DEVICE_REFUSED, actor=actor, source=source)
     devices = tuple(each for each in changes.guard.devices if each.id != device_id)
     if len(devices) == len(changes.guard.devices):
@@ -194,9 +194,10 @@ def _without_device(
     if actor is not Actor.OPERATOR and _last_goes(changes, kept, methods):
         return changes.refuse(LastMethod(), refused)
     _keep(changes, kept, devices)
+    changes.removed_devices = (device_id,)
     changes.record(Audit(kind=AuditKind.DEVICE_REMOVED, actor=actor, source=source, data={"device": device_id}))
     end_unverifiable(changes, methods, actor)
-    return changes.decision((device_id,))
+    return changes.decision(None)
 
 
 def _last_goes(changes: Changes, kept: tuple[Method, ...], methods: Methods) -> bool:

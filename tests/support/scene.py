@@ -1,0 +1,288 @@
+"""One person with phones and browsers, before the rules alone: no server, and time and randomness are the test's.
+
+Every call runs one rule on `Memory` as a use case would, and returns its decision, refused or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from push_service.methods import OFFERED
+from push_service.model.challenge import Challenge, MethodKind
+from push_service.model.decision import Actor, Audit, AuditKind, Decision, Rule
+from push_service.model.device import Device, PublicKey
+from push_service.model.ids import ApplicationId, ChallengeId, DeviceId, MethodId, SignInId, UserId
+from push_service.model.instant import MICROSECONDS, Instant, after
+from push_service.model.method import AnswerDecision, Draft, Methods, Question, SignedAnswer, Verdict
+from push_service.model.policy import MAX_SIGN_IN_SECONDS, Confirm, Policy
+from push_service.model.rules import administration, answer, begin, browser, registration
+from push_service.model.rules.answer import AnswerOutcome
+from push_service.model.sign_in import Asker, SignIn, SignInState
+from push_service.model.user import Activation, Guard, Method, User, UserState
+from push_service.model.view import Seen
+from tests.support.memory import Memory
+
+R = TypeVar("R")
+
+START = Instant(1_790_000_000 * MICROSECONDS)
+MAIL = ApplicationId("app_mail")
+NUMBERS = ("73519046", "18462937", "59273618", "90413725", "27364591")
+"""What every draft draws, so that only the rules keep two prompts from showing the same; no other text holds one."""
+
+
+class TypedCode:
+    """`app_code` as far as the rules can tell: asking by it disturbs nobody, and each phone is a choice of its own."""
+
+    kind = MethodKind.APP_CODE
+    amr: tuple[str, ...] = ("otp",)
+    disturbs = False
+    asks_all = False
+
+    def ask(self, guard: Guard, method: Method, draft: Draft, taken: Iterable[str], policy: Policy) -> Question:
+        """Nothing is sent anywhere."""
+        del guard, draft, taken, policy
+        return Question(secret=None, digits=6, target=method.target, devices=())
+
+    def judge(self, challenge: Challenge, answer: SignedAnswer) -> Verdict:
+        """Not by a signed answer."""
+        del challenge, answer
+        return Verdict.WRONG
+
+
+WITH_CODES: Methods = {**OFFERED, MethodKind.APP_CODE: TypedCode()}
+
+
+def phone(name: str) -> Device:
+    """A phone that is called so."""
+    return Device(
+        id=DeviceId(f"dev_{name}"),
+        user_id=UserId("usr_alice"),
+        key=PublicKey(f"x_{name}", f"y_{name}"),
+        thumbprint=f"thumb_{name}",
+        name=f"Alice's {name}",
+        platform="stub",
+        activated_at=START,
+    )
+
+
+def signed(
+    challenge: Challenge | ChallengeId, device: Device, decision: AnswerDecision, number: str | None = None
+) -> SignedAnswer:
+    """An answer of which everything but its worth has been checked."""
+    challenge_id = challenge.id if isinstance(challenge, Challenge) else challenge
+    return SignedAnswer(
+        challenge_id=challenge_id,
+        device_id=device.id,
+        thumbprint=device.thumbprint,
+        decision=decision,
+        number=number,
+        digest=f"{challenge_id} {device.id} {decision} {number}",
+    )
+
+
+class Scene:
+    """See the module; `now` is moved by the test."""
+
+    def __init__(
+        self,
+        *phones: str,
+        state: UserState = UserState.ENFORCED,
+        policy: Policy | None = None,
+        methods: Methods = OFFERED,
+    ) -> None:
+        self.policy, self.methods, self.now = policy or Policy(), methods, START
+        self._count = 0
+        user = User(
+            id=UserId("usr_alice"),
+            name_key="alice",
+            username="Alice",
+            password_hash="hash",
+            state=state,
+            admin=False,
+            version=1,
+            guard=Guard(),
+        )
+        self.memory = Memory(user)
+        for name in phones:
+            self.issue(f"code for {name}", actor=Actor.OPERATOR)
+            self.activate(f"code for {name}", phone(name))
+        self.memory.audit.clear()
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    @property
+    def user(self) -> User:
+        """The person's row."""
+        assert self.memory.user is not None
+        return self.memory.user
+
+    @property
+    def guard(self) -> Guard:
+        """What is counted of them."""
+        return self.user.guard
+
+    def sign_in(self, seen: Seen) -> SignIn:
+        """A sign-in as it is stored by now."""
+        return self.memory.sign_ins[seen.sign_in.id]
+
+    def challenge(self, seen: Seen) -> Challenge:
+        """The sign-in's challenge as it is stored by now."""
+        challenge = self.memory.challenge_of(self.sign_in(seen))
+        assert challenge is not None
+        return challenge
+
+    def method(self, kind: MethodKind, name: str) -> Method:
+        """What a phone confirms."""
+        return next(each for each in self.guard.methods if each.kind is kind and each.device_id == phone(name).id)
+
+    def recorded(self, kind: AuditKind) -> list[Audit]:
+        """The audit records of that kind."""
+        return [each for each in self.memory.audit if each.kind is kind]
+
+    # --- doing -----------------------------------------------------------------------------------------------------
+
+    def run(self, rule: Rule[R]) -> Decision[R]:
+        """Decide now."""
+        return self.memory.decide(rule, self.now)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let so many seconds go by."""
+        self.now = after(self.now, seconds)
+
+    def set_guard(self, **fields: object) -> None:
+        """Put the person into a situation that would take long to reach."""
+        guard = msgspec.structs.replace(self.guard, **fields)
+        self.memory.user = msgspec.structs.replace(self.user, guard=guard)
+
+    def draft(self, begun_at: Instant | None = None) -> Draft:
+        """A challenge's random parts; the numbers are always the same."""
+        self._count += 1
+        latest = after(self.now if begun_at is None else begun_at, MAX_SIGN_IN_SECONDS)
+        return Draft(
+            challenge_id=ChallengeId(f"ch_{self._count}"),
+            nonce=f"nonce_{self._count}",
+            context=f"context of ch_{self._count}",
+            numbers=tuple(each[: self.policy.number_digits] for each in NUMBERS[: self.policy.pending_per_person + 1]),
+            requested_at=self.now,
+            expires_at=min(after(self.now, self.policy.sign_in_seconds), latest),
+        )
+
+    def request(self, *, proven: tuple[str, ...] = ("pwd",), replaces: Seen | None = None) -> begin.BeginRequest:
+        """A begin by a browser of its own."""
+        draft = self.draft()
+        return begin.BeginRequest(
+            sign_in_id=SignInId(f"si_{self._count}"),
+            token_hash=f"hash of bt_{self._count}",
+            registration_hash=f"hash of rt_{self._count}",
+            result_jti=f"jti_{self._count}",
+            application_id=MAIL,
+            asker=Asker(ip="192.0.2.7", browser="Firefox on Linux"),
+            proven=proven,
+            nonce=None,
+            replaces=replaces.sign_in.id if replaces else None,
+            draft=draft,
+        )
+
+    def begin(self, *, proven: tuple[str, ...] = ("pwd",), replaces: Seen | None = None) -> Decision[Seen]:
+        """Begin a sign-in; the password was right, or `proven` is empty: vouched."""
+        request = self.request(proven=proven, replaces=replaces)
+        return self.run(partial(begin.begin, request=request, methods=self.methods, policy=self.policy))
+
+    def begun(self) -> Seen:
+        """Begin a sign-in that is let in."""
+        decision = self.begin()
+        assert decision.refusal is None, decision.refusal
+        return decision.reply
+
+    def answer(self, given: SignedAnswer) -> Decision[AnswerOutcome | None]:
+        """Answer from a phone."""
+        self._count += 1
+        rule = partial(
+            answer.answer, given=given, result_jti=f"jti_{self._count}", methods=self.methods, policy=self.policy
+        )
+        return self.run(rule)
+
+    def verify(self, seen: Seen, name: str, number: str | None = None) -> AnswerOutcome | None:
+        """Verify from a phone, with the right number if none is given."""
+        challenge = self.challenge(seen)
+        number = challenge.secret if number is None else number
+        return self.answer(signed(challenge, phone(name), AnswerDecision.VERIFY, number)).reply
+
+    def press(self, seen: Seen, name: str, decision: AnswerDecision) -> AnswerOutcome | None:
+        """Deny, or report fraud."""
+        return self.answer(signed(self.challenge(seen), phone(name), decision)).reply
+
+    def choose(self, seen: Seen, method_id: MethodId, instead_of: ChallengeId | None = None) -> Decision[Seen | None]:
+        """Ask by a method, in place of the present challenge."""
+        rule = partial(
+            browser.choose,
+            sign_in_id=seen.sign_in.id,
+            method_id=method_id,
+            instead_of=instead_of,
+            draft=self.draft(seen.sign_in.begun_at),
+            methods=self.methods,
+            policy=self.policy,
+        )
+        return self.run(rule)
+
+    def withdraw(self, seen: Seen) -> Decision[Seen | None]:
+        """Cancel from the browser."""
+        return self.run(partial(browser.withdraw, sign_in_id=seen.sign_in.id, source="192.0.2.7"))
+
+    def expire(self) -> int:
+        """Write down what time has ended."""
+        return self.run(browser.expire).reply
+
+    def issue(self, code: str, seen: Seen | None = None, actor: Actor = Actor.BROWSER) -> Decision[None]:
+        """Open an activation code."""
+        until = after(self.now, self.policy.activation_seconds)
+        activation = Activation(code, until, seen.sign_in.id if seen else None)
+        return self.run(partial(registration.issue_activation, activation=activation, actor=actor, source=None))
+
+    def activate(self, code: str, device: Device) -> Decision[Device]:
+        """Bind a phone by a code."""
+        issued = self.memory.activations.get(code)
+        waiting = self.memory.sign_ins[issued.sign_in_id] if issued and issued.sign_in_id else None
+        new = registration.NewDevice(
+            device=device,
+            code_hash=code,
+            notification_id=MethodId(f"mth_push_{device.id}"),
+            code_id=MethodId(f"mth_code_{device.id}"),
+            draft=self.draft(waiting.begun_at) if waiting else None,
+        )
+        rule = partial(registration.activate, new=new, methods=self.methods, policy=self.policy, source=None)
+        return self.run(rule)
+
+    def remove_device(self, name: str, actor: Actor = Actor.BROWSER) -> Decision[None]:
+        """Remove a phone."""
+        rule = partial(
+            registration.remove_device, device_id=phone(name).id, methods=self.methods, actor=actor, source=None
+        )
+        return self.run(rule)
+
+    def remove_method(self, method_id: MethodId) -> Decision[None]:
+        """Remove a method by its owner."""
+        rule = partial(
+            registration.remove_method, method_id=method_id, methods=self.methods, actor=Actor.BROWSER, source=None
+        )
+        return self.run(rule)
+
+    def set_state(self, state: UserState) -> Decision[UserState]:
+        """Set the account's state."""
+        return self.run(partial(administration.set_state, state=state, methods=self.methods))
+
+    def set_blocked(self, *, blocked: bool) -> Decision[None]:
+        """Block or unblock."""
+        return self.run(partial(administration.set_blocked, blocked=blocked))
+
+    def reset_methods(self) -> Decision[None]:
+        """Forget everything registered."""
+        return self.run(partial(administration.reset_methods, methods=self.methods))
+
+
+TAP = Policy(confirm=Confirm.TAP)
+OVER = frozenset(SignInState) - {SignInState.PENDING, SignInState.REGISTRATION_REQUIRED}

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.log import server_logger
 
 from push_service.administrator import Administrator
 from push_service.applications import Applications
@@ -154,6 +155,7 @@ class Server:
         ]
         self.operations.describe_by(functools.cache(lambda: openapi.document(routes, core.public_url)))
         self.app = web.Application(middlewares=[http.guard(self._observe)], client_max_size=http.MAX_BODY)
+        self.app.on_response_prepare.append(http.mark)
         self.app.on_response_prepare.append(cors.allow(core.applications))
         self.pages.set_up(self.app)
         for route in routes:
@@ -172,6 +174,7 @@ class Server:
 async def serve(settings: Settings) -> None:
     """Listen until SIGTERM or SIGINT, then end politely: no new work, answers finished, sockets sent away."""
     set_up_logs(settings.log_level.value, json=settings.log_format.value == "json")
+    server_logger.addFilter(http.QuietAboutMalformed())
     bound = _bound(settings.listen)
     port = bound.getsockname()[1]
     async with AsyncExitStack() as stack:
@@ -183,7 +186,12 @@ async def serve(settings: Settings) -> None:
         await stack.enter_async_context(core.bus.attach(SIGNING_KEYS, keys_rung.set))
         stopping = _stopping()
         runner = web.AppRunner(
-            server.app, access_log=None, handler_cancellation=True, shutdown_timeout=DRAIN_SECONDS, keepalive_timeout=75
+            server.app,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=DRAIN_SECONDS,
+            keepalive_timeout=75,
+            auto_decompress=False,  # compressed bodies are refused: nobody is made to unpack one
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import ipaddress
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -17,6 +18,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from push_service import strict_json
@@ -44,6 +46,7 @@ Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Observe = Callable[[web.Request, int, float], None]
 
+_REQUEST_ID = "request_id"
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger()
 
@@ -121,6 +124,7 @@ class UnexpectedError(ServiceError):
 
 
 _ROUTER_REFUSALS: dict[int, type[ServiceError]] = {
+    403: NotFound,  # a folder of static files: nothing to list
     404: NotFound,
     405: MethodNotAllowed,
     413: BodyTooLarge,
@@ -132,7 +136,7 @@ def guard(observe: Observe) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request_id = secrets.token_urlsafe(12)
+        request_id = _request_id(request)
         begun = asyncio.get_running_loop().time()
         try:
             response = await handler(request)
@@ -148,12 +152,35 @@ def guard(observe: Observe) -> Middleware:
         except Exception:  # noqa: BLE001 - the outermost shell: a defect is logged whole and told as 500
             _log.exception("request.failed", request_id=request_id, route=route_of(request), method=request.method)
             response = refuse(UnexpectedError())
-        if not response.prepared:
-            response.headers["X-Request-Id"] = request_id
         observe(request, response.status, asyncio.get_running_loop().time() - begun)
         return response
 
     return middleware
+
+
+async def mark(request: web.Request, response: web.StreamResponse) -> None:
+    """A response-prepare signal: what every answer carries, event streams and sockets included."""
+    response.headers["X-Request-Id"] = _request_id(request)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if request.path.startswith("/v1/"):
+        response.headers.setdefault("Cache-Control", "no-store")
+
+
+def _request_id(request: web.Request) -> str:
+    found: str = request.setdefault(_REQUEST_ID, secrets.token_urlsafe(12))
+    return found
+
+
+class QuietAboutMalformed(logging.Filter):
+    """Leaves out of the server's log what is no HTTP at all: its trace would quote it, tokens included.
+
+    And whoever sends it would fill the log. The sender is answered 400.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        problem = record.exc_info[1] if record.exc_info else None
+        return not isinstance(problem, HttpProcessingError | web.RequestPayloadError)
 
 
 def route_of(request: web.Request) -> str:

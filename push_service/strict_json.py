@@ -8,6 +8,7 @@ coercion.
 from __future__ import annotations
 
 import json
+import math
 from typing import NoReturn, TypeVar
 
 import msgspec
@@ -36,7 +37,7 @@ def parse(data: bytes) -> object:
     except RecursionError:
         raise InvalidRequest("The JSON is nested too deeply.") from None
     except _DuplicateError as duplicate:
-        fault = Fault("/" + _escape(str(duplicate)), "appears twice")
+        fault = Fault("/" + _escape(_speakable(str(duplicate))), "appears twice")
         raise InvalidRequest("A member appears twice.", faults=(fault,)) from None
     except ValueError:
         raise InvalidRequest("The text is not valid JSON.") from None
@@ -77,7 +78,17 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer)
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        msg = "a number too large to be told from infinity"
+        raise ValueError(msg)
+    return number
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer, parse_float=_finite
+)
 
 
 def _refuse_unspeakable(value: object) -> None:
@@ -97,6 +108,11 @@ def _refuse_unspeakable(value: object) -> None:
                 _refuse_unspeakable(each)
         case _:
             pass
+
+
+def _speakable(name: str) -> str:
+    """The name as it can be written in UTF-8: half a surrogate pair can't be, and the refusal must be."""
+    return name.encode(errors="replace").decode()
 
 
 def _pointer(path: str) -> str:

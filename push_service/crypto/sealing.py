@@ -6,9 +6,11 @@ environment, never from the database: whoever reads a backup has nothing usable.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import stat
+import tempfile
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -45,7 +47,7 @@ class Sealer:
 
     def open(self, sealed: bytes, place: str) -> str:
         """Open what was sealed for this very place. Raises SealBroken."""
-        if sealed[:1] != _VERSION:
+        if sealed[:1] != _VERSION or len(sealed) <= _NONCE_BYTES:
             raise SealBroken(place)
         nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         try:
@@ -62,19 +64,26 @@ class Sealer:
 
 def key_from_file(path: Path) -> bytes:
     """Read the key, made at first use, mode 0600. Raises ValueError where others may read it or it is no key."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(base64url(secrets.token_bytes(KEY_BYTES)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+    if not path.exists():
+        _make_key_file(path)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         msg = f"{path} can be read by others; make it mode 0600"
         raise ValueError(msg)
     return key_from_text(path.read_text())
+
+
+def _make_key_file(path: Path) -> None:
+    """Put a fresh key in place whole: whoever starts at the same time, or after a crash, finds all of it or none."""
+    descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(base64url(secrets.token_bytes(KEY_BYTES)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):  # another was first; theirs is the key
+            os.link(made, path)
+    finally:
+        Path(made).unlink()
 
 
 def key_from_text(text: str) -> bytes:

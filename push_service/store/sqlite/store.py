@@ -7,6 +7,7 @@ handing it to a thread would (docs/decisions/0003). Whatever may read many rows 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -142,11 +143,12 @@ class SqliteStore:
         sql = f"SELECT {rows.USER} FROM users WHERE name_key > ? AND state IN ({marks}) ORDER BY name_key LIMIT ?"  # noqa: S608
 
         def read() -> list[User]:
-            connection = connect(self._path, read_only=True)
             try:
-                return [self._map.user(row) for row in connection.execute(sql, (after_name_key, *wanted, limit))]
-            finally:
-                connection.close()
+                with contextlib.closing(connect(self._path, read_only=True)) as connection:
+                    found = connection.execute(sql, (after_name_key, *wanted, limit)).fetchall()
+            except sqlite3.Error as problem:
+                raise _unreadable(problem) from problem
+            return [self._map.user(row) for row in found]
 
         return await asyncio.to_thread(read)
 
@@ -272,4 +274,8 @@ class SqliteStore:
         try:
             return self._reader.execute(sql, values).fetchall()
         except sqlite3.Error as problem:
-            raise StoreUnavailable(f"The store can't be read: {problem}.", retry_after=1) from problem
+            raise _unreadable(problem) from problem
+
+
+def _unreadable(problem: sqlite3.Error) -> StoreUnavailable:
+    return StoreUnavailable(f"The store can't be read: {problem}.", retry_after=1)

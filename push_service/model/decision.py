@@ -112,7 +112,9 @@ class Decision(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     @property
     def changes(self) -> bool:
         """Whether anything is to be written."""
-        return bool(self.user or self.sign_ins or self.challenges or self.device or self.audit)
+        rows = self.sign_ins or self.challenges or self.deliveries or self.device or self.removed_devices
+        besides = self.activation or self.withhold_results_since is not None or self.remembered or self.audit
+        return bool(self.user or self.remove_user or rows or besides)
 
 
 Rule = Callable[[Snapshot, Instant], Decision[R]]

@@ -89,8 +89,8 @@ class DeviceLine:
         now = await self._store.now()
         open_now = {each.id: each for each in asked_on_phone(found[1], now)}
         for challenge_id in self._shown - open_now.keys():
-            self._shown.discard(challenge_id)
             await self._take_back(challenge_id)
+            self._shown.discard(challenge_id)  # only now: the store may be away, and then this is tried again
         for challenge_id, challenge in open_now.items():
             if challenge_id not in self._shown:
                 self._shown.add(challenge_id)

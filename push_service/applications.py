@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 
 from push_service.model import ids
-from push_service.model.application import Application, built_in
+from push_service.model.application import SETTINGS, Application, built_in
 from push_service.model.errors import InvalidClient, OriginNotAllowed
 from push_service.model.ids import ApplicationId
 from push_service.ports import Store
@@ -35,7 +35,13 @@ class Applications:
             self._stale = False
             stored = (*built_in(self._origin), *await self._store.applications())
             self._known = {each.id: each for each in stored}
-        return self._known.get(application_id)
+        known = self._known.get(application_id)
+        if known is None:
+            # Perhaps added by another process a moment ago, whose bell has not rung here yet.
+            known = await self._store.application(ApplicationId(application_id))
+            if known:
+                self._known[known.id] = known
+        return known
 
     async def authenticated(self, client_id: str, secret: str) -> Application:
         """The application that has this secret. Raises InvalidClient, alike for an unknown id and a wrong secret."""
@@ -61,5 +67,5 @@ class Applications:
 
     async def allowed_origins(self) -> frozenset[str]:
         """Every origin whose pages may call the interface."""
-        await self.named(ApplicationId(""))
+        await self.named(SETTINGS)
         return frozenset(origin for each in self._known.values() if not each.removed for origin in each.origins)

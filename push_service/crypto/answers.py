@@ -46,7 +46,7 @@ def challenge_of(token: str) -> str:
 def check(token: str, device: Device, challenge: Challenge, now: Instant) -> SignedAnswer:
     """The answer, if this device signed it for this challenge. Raises InvalidAnswer."""
     unverified = _parse(token)
-    if unverified.header.kid != device.id:
+    if unverified.header.kid != device.id or unverified.header.jwk is not None:
         raise InvalidAnswer
     try:
         claims = _claims(jws.verify(unverified, jws.load_key(device.key)))

@@ -42,7 +42,8 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
 def device_of(token: str, now: Instant) -> str:
     """Which device a proof claims to be from: to look it up by. Raises InvalidProof."""
     try:
-        kid = jws.parse(token, TYP).header.kid
+        header = jws.parse(token, TYP).header
+        kid = header.kid if header.jwk is None else None
     except jws.BadToken:
         kid = None
     if not kid:

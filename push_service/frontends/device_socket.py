@@ -115,7 +115,11 @@ class DeviceSocketFrontend:
         if request.headers.get("Origin", self._own_origin) != self._own_origin:
             raise OriginNotAllowed
         socket = web.WebSocketResponse(
-            compress=False, max_msg_size=MAX_FRAME, heartbeat=HEARTBEAT_SECONDS, timeout=FAREWELL_SECONDS
+            compress=False,
+            max_msg_size=MAX_FRAME,
+            heartbeat=HEARTBEAT_SECONDS,
+            timeout=FAREWELL_SECONDS,
+            autoping=False,  # pings are answered here, where they count as messages
         )
         if not socket.can_prepare(request).ok:
             raise InvalidRequest("This is a WebSocket; the request does not ask for one.")
@@ -148,6 +152,8 @@ class DeviceSocketFrontend:
         try:
             async with asyncio.timeout(AUTHENTICATE_SECONDS):
                 message = await socket.receive()
+                while await _is_ping(socket, message.type, message.data):
+                    message = await socket.receive()
             if message.type is not WSMsgType.TEXT:
                 return None
             frame = _read(message.data.encode())
@@ -166,6 +172,8 @@ class DeviceSocketFrontend:
                 await socket.close(code=TOO_MANY_MESSAGES)
                 return
             allowance = spent
+            if await _is_ping(socket, message.type, message.data):
+                continue
             if message.type is not WSMsgType.TEXT:
                 await socket.close(code=WSCloseCode.UNSUPPORTED_DATA)
                 return
@@ -199,6 +207,13 @@ class DeviceSocketFrontend:
         line.answered(challenge_id)
         self._receipts.answered(challenge_id, line.device.id)
         return frames.outcome(ref, challenge_id, outcome.value)
+
+
+async def _is_ping(socket: web.WebSocketResponse, kind: WSMsgType, data: object) -> bool:
+    """Whether this was a ping, which is answered, or a pong, which says that the device is there."""
+    if kind is WSMsgType.PING:
+        await socket.pong(data if isinstance(data, bytes) else b"")
+    return kind in {WSMsgType.PING, WSMsgType.PONG}
 
 
 async def _send(socket: web.WebSocketResponse, frame: bytes) -> None:

@@ -252,8 +252,8 @@ def whole_number(request: web.Request, name: str, largest: int) -> int | None:
 
 def client_address(request: web.Request, proxies: Networks) -> str | None:
     """Where the request comes from: the peer, or behind listed proxies the right-most hop that isn't one of them."""
-    address = request.remote
-    if not proxies or address is None:
+    address = request.remote and (_address(request.remote) or request.remote)
+    if not proxies or not address:
         return address
     hops = [hop.strip() for header in request.headers.getall("X-Forwarded-For", []) for hop in header.split(",")]
     while hops and _listed(address, proxies):

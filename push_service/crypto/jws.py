@@ -36,7 +36,7 @@ class BadToken(Exception):
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The only header members accepted.
 
-    `jwk` is looked at nowhere; an activation proof may carry it as RFC 9449 does.
+    `jwk` is never used as a key: an activation proof may carry it as RFC 9449 does, anything else is refused with it.
     """
 
     alg: str
@@ -56,8 +56,8 @@ class Unverified(msgspec.Struct, frozen=True):
 
 def parse(token: str, typ: str) -> Unverified:
     """Take a token apart. `typ` decides before any claim is read (RFC 8725, 3.11). Raises BadToken."""
-    if len(token) > MAX_TOKEN:
-        raise BadToken("too long")
+    if len(token) > MAX_TOKEN or not token.isascii():
+        raise BadToken("too long, or not ASCII")
     parts = token.split(".")
     if len(parts) != 3 or len(parts[2]) != _SIGNATURE_LENGTH:  # noqa: PLR2004 - header, payload, signature
         raise BadToken("not a compact JWS")

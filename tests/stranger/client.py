@@ -13,7 +13,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,9 +51,16 @@ def split_activation_uri(uri: str) -> tuple[str, str]:
     return base, parse_qs(fragment)["code"][0]
 
 
-async def call(http: aiohttp.ClientSession, method: str, url: str, **more: Any) -> Json:
+async def call(
+    http: aiohttp.ClientSession,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    json: Mapping[str, object] | None = None,
+) -> Json:
     """One request; a 2xx answer's JSON, else `Refused`."""
-    async with http.request(method, url, **more) as response:
+    async with http.request(method, url, headers=headers, json=json) as response:
         body: Json = await response.json(content_type=None)
         if response.status >= 300:
             assert response.content_type == "application/problem+json", (response.status, body)
@@ -105,10 +112,12 @@ class Phone:
             claims["number"] = number
         return jws.serialize_compact(header, json.dumps(claims), self.key, algorithms=[ALGORITHM])
 
-    async def request(self, method: str, path: str, query: str = "", **more: Any) -> Json:
+    async def request(
+        self, method: str, path: str, query: str = "", *, json: Mapping[str, object] | None = None
+    ) -> Json:
         """A request under a proof; the query is no part of what is signed."""
         headers = {"Authorization": f"Proof {self.proof(method, path)}"}
-        return await call(self.http, method, f"{self.url}{path}{query}", headers=headers, **more)
+        return await call(self.http, method, f"{self.url}{path}{query}", headers=headers, json=json)
 
     async def poll(self, after: int | None = None) -> Json:
         """What is pending; with `after`, as soon as the list is another than in that version."""

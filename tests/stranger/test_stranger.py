@@ -1,4 +1,4 @@
-"""A stranger's client, written from the interface alone, registers a phone and signs in: by socket, by polling, by hand.
+"""A stranger's client, written from the interface alone, registers a phone and signs in by socket, polling, and hand.
 
 People and applications are made with the command line, as an operator would; nothing here knows the service's code.
 """
@@ -10,9 +10,8 @@ import asyncio
 import json
 import secrets
 import time
-import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,12 +147,11 @@ async def test_by_polling_a_wrong_number_ends_the_sign_in_and_the_next_one_is_ap
     assert (late.value.status, late.value.code, late.value.problem["state"]) == (409, "too_late", "approved")
 
 
-def _request(method: str, url: str, body: Json | None = None, **headers: str) -> Json:
+def _request(method: str, url: str, body: Json | None = None, headers: Mapping[str, str] | None = None) -> Json:
     """What one would type by hand: one request on a connection of its own."""
     data = None if body is None else json.dumps(body).encode()
-    if body is not None:
-        headers["Content-Type"] = "application/json"
-    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - the test's own server
+    said = dict(headers or {}) | ({} if body is None else {"Content-Type": "application/json"})
+    request = urllib.request.Request(url, data, said, method=method)  # noqa: S310 - the test's own server
     with urllib.request.urlopen(request, timeout=PATIENCE) as response:  # noqa: S310
         answer: Json = json.load(response)
         return answer
@@ -169,24 +167,28 @@ async def test_by_hand_one_request_after_the_other(place: Place) -> None:
 
 def _sequence(place: Place, phone: Phone) -> Json:
     url, who = place.url, place.identification
+
+    def proven(method: str, path: str) -> dict[str, str]:
+        return {"Authorization": f"Proof {phone.proof(method, path)}"}
+
     # 1. The person signs in, and has to register first.
-    begun = _request("POST", f"{url}/v1/sign-ins", {"username": place.username, "password": PASSWORD}, **who)
+    begun = _request("POST", f"{url}/v1/sign-ins", {"username": place.username, "password": PASSWORD}, who)
     browser = {"Authorization": f"Bearer {begun['browser_token']}"}
     # 2. Settings hand out an activation code; a phone redeems it. A post without anything to say has no body.
     registration = {"Authorization": f"Bearer {begun['registration']['token']}"}
-    code = _request("POST", f"{url}/v1/me/devices", None, **registration)["code"]
+    code = _request("POST", f"{url}/v1/me/devices", None, registration)["code"]
     asyncio.run(_activate_alone(phone, code))
     # 3. The phone looks what there is to answer; the browser's page shows the number.
     path = "/v1/device/challenges"
-    challenge = _request("GET", url + path, Authorization=f"Proof {phone.proof('GET', path)}")["challenges"][0]
-    number = _request("GET", f"{url}/v1/sign-ins/{begun['id']}", **browser)["challenge"]["prompt"]["number"]
+    challenge = _request("GET", url + path, None, proven("GET", path))["challenges"][0]
+    number = _request("GET", f"{url}/v1/sign-ins/{begun['id']}", headers=browser)["challenge"]["prompt"]["number"]
     # 4. The phone answers, and the browser asks until the outcome is there.
     path = f"/v1/device/challenges/{challenge['id']}/answer"
     signed = {"answer": phone.sign(challenge, "verify", number)}
-    outcome = _request("POST", url + path, signed, Authorization=f"Proof {phone.proof('POST', path)}")["outcome"]
+    outcome = _request("POST", url + path, signed, proven("POST", path))["outcome"]
     assert outcome == "completed"
     deadline = time.monotonic() + PATIENCE
-    while (now := _request("GET", f"{url}/v1/sign-ins/{begun['id']}", **browser))["state"] == "pending":
+    while (now := _request("GET", f"{url}/v1/sign-ins/{begun['id']}", headers=browser))["state"] == "pending":
         assert time.monotonic() < deadline
     assert now["state"] == "approved"
     return now

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from unittest import mock
 
 from mobile_stub.phone import Phone
+from mobile_stub.surroundings import ORDINARY, Setup
 from push_service.app import Core, open_core
 from push_service.config import load
 from push_service.model.new_application import NewApplication
@@ -21,7 +24,9 @@ from .browser import Browser
 from .service import Service
 
 PASSWORD = "correct horse battery staple"
+HEARD_SECONDS = 30.0
 _numbers = itertools.count(1)
+_shared: dict[Path, App] = {}
 
 
 @dataclass(frozen=True)
@@ -55,23 +60,52 @@ class Office:
         """An activation URI."""
         return (await self.core.registrar.issue_activation(user.id)).uri
 
-    async def phone(self, user: User, name: str = "Pixel", **setup: object) -> Phone:
+    async def phone(
+        self, user: User, name: str = "Pixel", *, clock_skew: float = 0.0, setup: Setup = ORDINARY
+    ) -> Phone:
         """A stub phone of the user, connected. Close it with `async with` or `close()`."""
-        return await Phone.activate(await self.activation(user), name=name, platform="stub", **setup)
+        uri = await self.activation(user)
+        return await Phone.activate(uri, name=name, platform="stub", clock_skew=clock_skew, setup=setup)
 
     async def application(
-        self, name: str = "Contoso Mail", *, may_vouch: bool = True, public: bool = False, **more: object
+        self,
+        name: str = "Contoso Mail",
+        *,
+        may_vouch: bool = True,
+        public: bool = False,
+        redirect_uris: tuple[str, ...] = (),
+        origins: tuple[str, ...] = (),
     ) -> App:
-        """A new application."""
-        new = NewApplication(name=name, public=public, may_vouch=may_vouch and not public, **more)
+        """A new application, which the running server knows."""
+        new = NewApplication(
+            name=name,
+            public=public,
+            may_vouch=may_vouch and not public,
+            redirect_uris=redirect_uris,
+            origins=origins,
+        )
         issued = await self.core.administrator.add_application(new)
-        return App(issued.application.id, issued.client_secret)
+        app = App(issued.application.id, issued.client_secret)
+        await self._heard(app)
+        return app
+
+    async def _heard(self, app: App) -> None:
+        """Wait until the running server knows the application, which it hears of within a second."""
+        if self.service.process is None:
+            return
+        async with self.service.session() as session, asyncio.timeout(HEARD_SECONDS):
+            stranger = Browser(session, app)
+            while (await stranger.post_begin(username="nobody")).body["code"] == "invalid_client":  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
 
     @asynccontextmanager
-    async def browser(self, app: App | None = None, **more: object) -> AsyncIterator[Browser]:
-        """A browser's side, for an application of its own unless given."""
+    async def browser(self, app: App | None = None, *, origin: str | None = None) -> AsyncIterator[Browser]:
+        """A browser's side, for the application that all stories of this server share unless another is given."""
+        if app is None:
+            app = _shared.get(self.service.folder) or await self.application()
+            _shared[self.service.folder] = app
         async with self.service.session() as session:
-            yield Browser(session, app or await self.application(), **more)
+            yield Browser(session, app, origin=origin)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from push_service.model.device import Device, UsedActivation
 from push_service.model.ids import ApplicationId, ChallengeId, DeviceId, SignInId, UserId
 from push_service.model.instant import Instant
 from push_service.model.throttle import Charge
-from push_service.model.user import Pending, User, UserState
+from push_service.model.user import Pending, Snapshot, User, UserState
 from push_service.model.view import Seen
 
 R = TypeVar("R")
@@ -156,14 +156,18 @@ class Store(Protocol):
         ...
 
     async def watch(self, sign_in_id: SignInId) -> Seen | None:
-        """A sign-in as its browser sees it, over or not. One read, one moment."""
+        """A sign-in as its browser sees it, over or not. One read, one moment.
+
+        Read with `now` taken before: what is still live here, past its deadline by then, has expired for good. A
+        decision that was made in time but is not committed yet is waited for, here and in `challenge` and `asked`.
+        """
         ...
 
     async def challenge(self, challenge_id: ChallengeId) -> Pending | None:
         """A challenge, over or not, with its sign-in."""
         ...
 
-    async def asked(self, user_id: UserId) -> tuple[User, tuple[Pending, ...]] | None:
+    async def asked(self, user_id: UserId) -> Snapshot | None:
         """The user with their live sign-ins (deadlines not yet looked at), as of one moment."""
         ...
 

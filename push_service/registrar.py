@@ -105,8 +105,8 @@ class Registrar:
 
         Raises InvalidToken, or FreshSignInRequired where it opens something else.
         """
-        seen = await self._store.watch(sign_in_of(token))
         now = await self._store.now()
+        seen = await self._store.watch(sign_in_of(token))
         if seen is None:
             raise InvalidToken
         seen = as_of(seen, now)

@@ -144,7 +144,6 @@ class Verifier:
             sign_in_id=sign_in_id,
             token_hash=ids.digest(token),
             registration_hash=ids.digest(registration_token(token)),
-            result_jti=ids.secret_token("jti"),
             application_id=asked.application.id,
             asker=asked.asker,
             proven=PASSWORD_ONLY if asked.password is not None else (),
@@ -164,8 +163,8 @@ class Verifier:
 
         Raises InvalidToken for a wrong token and an unknown sign-in alike.
         """
-        seen = await self._store.watch(sign_in_id)
         now = await self._store.now()
+        seen = await self._store.watch(sign_in_id)
         known = seen.sign_in.token_hash if seen else ids.digest("")
         right = hmac.compare_digest(known, ids.digest(token))
         if seen is None or not right or not readable(seen.sign_in, now):
@@ -230,11 +229,15 @@ class Verifier:
         raise TooLate(state=seen.sign_in.state.value)
 
     async def answer(
-        self, device: Device, token: str, challenge_id: str | None = None
+        self,
+        device: Device,
+        token: str,
+        challenge_id: str | None = None,
+        shown: Callable[[ChallengeId], Pending | None] = lambda _: None,
     ) -> tuple[ChallengeId, AnswerOutcome]:
         """Take a device's signed answer. `challenge_id`, where the request names it too, must be the answer's."""
         try:
-            return await self._answer(device, token, challenge_id)
+            return await self._answer(device, token, challenge_id, shown)
         except (InvalidAnswer, UnknownChallenge) as refusal:
             await self._decisions.record(
                 Audit(
@@ -328,10 +331,12 @@ class Verifier:
         seen, _ = await self.look(sign_in_id, token)
         raise TooLate(state=seen.sign_in.state.value)
 
-    async def _answer(self, device: Device, token: str, named: str | None) -> tuple[ChallengeId, AnswerOutcome]:
+    async def _answer(
+        self, device: Device, token: str, named: str | None, shown: Callable[[ChallengeId], Pending | None]
+    ) -> tuple[ChallengeId, AnswerOutcome]:
         claimed = answers.challenge_of(token)
         challenge_id = ChallengeId(named if named is not None else claimed)
-        found = await self._store.challenge(challenge_id)
+        found = shown(challenge_id) or await self._store.challenge(challenge_id)
         if found is None or found.challenge is None or found.sign_in.user_id != device.user_id:
             raise UnknownChallenge
         now = await self._store.now()
@@ -340,7 +345,6 @@ class Verifier:
             rule = functools.partial(
                 answering.answer,
                 given=given,
-                result_jti=ids.secret_token("jti"),
                 methods=self._methods,
                 policy=self._policy,
             )

@@ -36,8 +36,7 @@ class DeviceLine:
         """Talk to the device by `send` and `close`."""
         self.device = device
         self._store, self._send, self._close = store, send, close
-        self._shown: set[ChallengeId] = set()
-        self._answered: set[ChallengeId] = set()
+        self._shown: dict[ChallengeId, Pending] = {}
         self._rung = False
         self._looking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -53,9 +52,13 @@ class DeviceLine:
         """Whether the device was sent this prompt and it has not been taken back."""
         return challenge_id in self._shown
 
+    def shown(self, challenge_id: ChallengeId) -> Pending | None:
+        """The prompt as it was when sent: what is asked never changes, only whether it still is."""
+        return self._shown.get(challenge_id)
+
     def answered(self, challenge_id: ChallengeId) -> None:
         """This device's own answer was taken: it needn't be told that the prompt is gone."""
-        self._answered.add(challenge_id)
+        self._shown.pop(challenge_id, None)
 
     async def end(self, code: int | None = None) -> None:
         """Stop looking; with a code, close the socket too."""
@@ -82,7 +85,7 @@ class DeviceLine:
 
     async def _compare(self) -> None:
         found = await self._store.asked(self.device.user_id)
-        if found is None or not any(each.id == self.device.id for each in found[0].guard.devices):
+        if found is None or not any(each.id == self.device.id for each in found.user.guard.devices):
             self._gone = True
             await self._close(NOT_AUTHENTICATED)
             return
@@ -100,9 +103,6 @@ class DeviceLine:
             self._again_in(seconds_between(now, min(deadlines)))
 
     async def _take_back(self, challenge_id: ChallengeId) -> None:
-        if challenge_id in self._answered:
-            self._answered.discard(challenge_id)
-            return
         ended = await self._store.challenge(challenge_id)
         challenge = ended.challenge if ended else None
         if challenge and challenge.answered_by == self.device.id:
@@ -115,10 +115,10 @@ class DeviceLine:
         self._timer = asyncio.get_running_loop().call_later(max(0.01, seconds), self.ring)
 
 
-def asked_on_phone(live: tuple[Pending, ...], now: Instant) -> list[Challenge]:
-    """The challenges that a person's phones show at `now`."""
+def asked_on_phone(live: tuple[Pending, ...], now: Instant) -> list[tuple[Challenge, Pending]]:
+    """The challenges that a person's phones show at `now`, each with its sign-in."""
     return [
-        each.challenge
+        (each.challenge, each)
         for each in live
         if each.challenge
         and each.challenge.kind is MethodKind.APP_NOTIFICATION

@@ -189,7 +189,7 @@ class DeviceFrontend:
         device = await self._device(request)
         async with self._waits.on(Topic.user(device.user_id)) as waiter:
             live, version, now = await waiter.until(functools.partial(self._asked, device, after), wait)
-        documents = b",".join(challenge_document(each) for each in asked_on_phone(live, now))
+        documents = b",".join(challenge_document(each) for each, _ in asked_on_phone(live, now))
         body = b'{"challenges":[%b],"version":%d,"server_time":"%b"}' % (
             documents,
             version,
@@ -228,9 +228,9 @@ class DeviceFrontend:
     async def _asked(self, device: Device, after: int | None) -> tuple[_Asked, Look]:
         """What is asked now, and whether that is what the device knows already."""
         found = await self._store.asked(device.user_id)
-        if found is None or not any(each.id == device.id for each in found[0].guard.devices):
+        if found is None or not any(each.id == device.id for each in found.user.guard.devices):
             raise UnknownDevice
-        user, live = found
+        user, live = found.user, found.live
         now = await self._store.now()
         version = device_version(user, live, now)
         deadlines = [seconds_between(now, each.sign_in.expires_at) for each in live if each.sign_in.open_at(now)]

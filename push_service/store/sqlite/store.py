@@ -20,11 +20,12 @@ from push_service.model.application import Application
 from push_service.model.challenge import DeliveryState
 from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.device import Device, UsedActivation
-from push_service.model.errors import NameTaken, StoreUnavailable
+from push_service.model.errors import NameTaken, StoreUnavailable, UnknownUser
 from push_service.model.ids import ApplicationId, ChallengeId, DeviceId, SignInId, UserId
 from push_service.model.instant import MICROSECONDS, Instant
+from push_service.model.sign_in import SignIn
 from push_service.model.throttle import Charge
-from push_service.model.user import Pending, User, UserState
+from push_service.model.user import Pending, Snapshot, User, UserState
 from push_service.model.view import Seen
 from push_service.ports import Committed, Duplicate, StoredKey, Topic
 from push_service.store.sqlite import commands, rows
@@ -47,11 +48,6 @@ _WATCH = (
 _CHALLENGE = (
     f"SELECT {columns(rows.SIGN_IN, 's')}, {columns(rows.CHALLENGE, 'c')}"  # noqa: S608
     " FROM challenges c JOIN sign_ins s ON s.id = c.sign_in_id WHERE c.id = ?"
-)
-_ASKED = (
-    f"SELECT {columns(rows.SIGN_IN, 's')}, {columns(rows.CHALLENGE, 'c')}, {columns(rows.USER, 'u')} FROM users u"  # noqa: S608
-    " LEFT JOIN sign_ins s ON s.user_id = u.id AND s.state IN ('pending', 'registration_required')"
-    " LEFT JOIN challenges c ON c.id = s.challenge_id WHERE u.id = ? ORDER BY s.begun_at"
 )
 
 
@@ -154,6 +150,13 @@ class SqliteStore:
 
     async def watch(self, sign_in_id: SignInId) -> Seen | None:
         """See ports.Store."""
+        seen = self._watched(sign_in_id)
+        if seen is not None and self._lapsed(seen.sign_in):
+            await self._settle()
+            seen = self._watched(sign_in_id)
+        return seen
+
+    def _watched(self, sign_in_id: SignInId) -> Seen | None:
         found = self._read(_WATCH, sign_in_id)
         if not found:
             return None
@@ -164,16 +167,24 @@ class SqliteStore:
 
     async def challenge(self, challenge_id: ChallengeId) -> Pending | None:
         """See ports.Store."""
+        pending = self._challenged(challenge_id)
+        if pending is not None and self._lapsed(pending.sign_in):
+            await self._settle()
+            pending = self._challenged(challenge_id)
+        return pending
+
+    def _challenged(self, challenge_id: ChallengeId) -> Pending | None:
         found = self._read(_CHALLENGE, challenge_id)
         return self._pending(found[0]) if found else None
 
-    async def asked(self, user_id: UserId) -> tuple[User, tuple[Pending, ...]] | None:
+    async def asked(self, user_id: UserId) -> Snapshot | None:
         """See ports.Store."""
-        found = self._read(_ASKED, user_id)
-        if not found:
+        try:
+            return commands.read_snapshot(self._reader, self._map, user_id)
+        except UnknownUser:
             return None
-        user = self._map.user(found[0][_CUT_TWO:])
-        return user, tuple(self._pending(row) for row in found if row[0] is not None)
+        except sqlite3.Error as problem:
+            raise _unreadable(problem) from problem
 
     async def acknowledge(self, received: Sequence[tuple[ChallengeId, DeviceId]]) -> list[SignInId]:
         """See ports.Store."""
@@ -266,6 +277,16 @@ class SqliteStore:
         """See ports.Store."""
         await self._writer.submit(lambda connection, _: connection.execute("PRAGMA user_version").fetchone())
         self._read("SELECT 1 FROM users LIMIT 1")
+
+    def _lapsed(self, sign_in: SignIn) -> bool:
+        return sign_in.live and not sign_in.open_at(self._clock())
+
+    async def _settle(self) -> None:
+        """Wait until whatever was decided so far is committed: only then does a deadline that has passed prove anything.
+
+        Without this a reader could tell `expired` of a sign-in whose approval, decided in time, is on its way to the disk.
+        """
+        await self._writer.submit(lambda _connection, _now: None)
 
     def _pending(self, row: rows.Row) -> Pending:
         return Pending(self._map.sign_in(row[:_CUT]), self._map.challenge(row[_CUT:_CUT_TWO]))

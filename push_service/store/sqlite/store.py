@@ -282,9 +282,9 @@ class SqliteStore:
         return sign_in.live and not sign_in.open_at(self._clock())
 
     async def _settle(self) -> None:
-        """Wait until whatever was decided so far is committed: only then does a deadline that has passed prove anything.
+        """Wait until whatever was decided so far is committed: only then does a deadline that has passed prove much.
 
-        Without this a reader could tell `expired` of a sign-in whose approval, decided in time, is on its way to the disk.
+        Without it a reader could tell `expired` of a sign-in whose approval, decided in time, is not on disk yet.
         """
         await self._writer.submit(lambda _connection, _now: None)
 

@@ -32,6 +32,7 @@ class Service:
             "PUSH_SERVICE_PUBLIC_URL": self.url,
             **{f"PUSH_SERVICE_{name}": value for name, value in settings.items()},
         }
+        self.program: tuple[str, ...] = (sys.executable, "-m", "push_service", "serve")
         self.process: asyncio.subprocess.Process | None = None
 
     @property
@@ -49,10 +50,7 @@ class Service:
         """Start, and return once the ready line was printed."""
         with (self.folder / "server.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "push_service",
-                "serve",
+                *self.program,
                 env=self.environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,

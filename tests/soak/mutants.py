@@ -1,0 +1,134 @@
+"""The service with one deliberate break each, to show that the stories bite: a checker that never failed proves little.
+
+`python -m tests.soak.mutants NAME serve` is the server with that break; `Mutant` starts it in place of the real one.
+
+| break | who must notice |
+|---|---|
+| tell-before-commit: callers hear of their decision while its transaction is still open | kills |
+| compare-outside: the rule is run on what was read before the transaction began | races |
+| expiry-by-sweeper: a sign-in's time is over only once the sweeper has written that down, and nothing sweeps | expiry |
+| bell-lost: nothing ever rings (this one must *not* break anything but speed: the bell is only a hint) | hints |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from push_service import verifier
+from push_service.__main__ import main
+from push_service.bus.local import LocalBus
+from push_service.housekeeping import Housekeeping
+from push_service.model.decision import Decision, Rule
+from push_service.model.ids import UserId
+from push_service.model.instant import Instant
+from push_service.model.sign_in import SignIn
+from push_service.model.throttle import Charge
+from push_service.ports import Committed
+from push_service.store.sqlite import commands
+from push_service.store.sqlite.store import SqliteStore
+from push_service.store.sqlite.writer import Writer
+from tests.support.service import Service
+
+
+class Mutant(Service):
+    """A server with a break."""
+
+    def __init__(self, name: str, folder: Path, **settings: str) -> None:
+        super().__init__(folder, **settings)
+        self.program = (sys.executable, "-m", "tests.soak.mutants", name, "serve")
+
+
+class _Open:
+    """A connection that shouts before it commits, and dawdles over it."""
+
+    def __init__(self, connection: sqlite3.Connection, shout: Callable[[], None]) -> None:
+        self._connection, self._shout = connection, shout
+
+    def execute(self, sql: str, *values: Sequence[object]) -> sqlite3.Cursor:
+        if sql == "COMMIT":
+            self._shout()
+            time.sleep(0.02)
+        return self._connection.execute(sql, *values)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+
+def tell_before_commit() -> None:
+    """Callers hear of their decision while its transaction is still open."""
+    commit = Writer._commit
+
+    def early(self: Any, batch: Any) -> None:
+        real = self._connection
+        self._connection = _Open(real, lambda: self._loop.call_soon_threadsafe(lambda: [job.tell() for job in batch]))
+        try:
+            commit(self, batch)
+        finally:
+            self._connection = real
+
+    Writer._commit = early  # type: ignore[method-assign]
+
+
+def compare_outside() -> None:
+    """The rule is run on what was read before the transaction began, and is not run again."""
+
+    async def decide(
+        self: Any, user_id: UserId, rule: Rule[Any], charges: Sequence[Charge] = ()
+    ) -> tuple[Decision[Any], Committed]:
+        decision = rule(commands.read_snapshot(self._reader, self._map, user_id), await self.now())
+        await asyncio.sleep(0.005)
+        return await self._writer.submit(
+            lambda connection, now: commands.decide(
+                connection, now, self._map, user_id, lambda _snapshot, _now: decision, charges
+            )
+        )
+
+    SqliteStore.decide = decide  # type: ignore[method-assign]
+
+
+def no_sweeper() -> None:
+    """Nothing writes down what time has ended. Not a break: nothing may depend on it."""
+
+    async def run(_: Housekeeping) -> None:
+        await asyncio.Event().wait()
+
+    Housekeeping.run = run  # type: ignore[method-assign]
+
+
+def expiry_by_sweeper() -> None:
+    """A sign-in's time is over only once the sweeper has written that down, and nothing sweeps."""
+    no_sweeper()
+
+    def still_open(self: SignIn, _: Instant) -> bool:
+        return self.live
+
+    SignIn.open_at = still_open  # type: ignore[method-assign]
+    verifier.as_of = lambda seen, _: seen  # type: ignore[attr-defined]
+
+
+def bell_lost() -> None:
+    """Nothing ever rings."""
+
+    def silence(_: LocalBus, __: object) -> None:
+        pass
+
+    LocalBus.ring_now = silence  # type: ignore[method-assign]
+
+
+MUTATIONS = {
+    "tell-before-commit": tell_before_commit,
+    "compare-outside": compare_outside,
+    "no-sweeper": no_sweeper,
+    "expiry-by-sweeper": expiry_by_sweeper,
+    "bell-lost": bell_lost,
+}
+
+if __name__ == "__main__":
+    MUTATIONS[sys.argv.pop(1)]()
+    main()

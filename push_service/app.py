@@ -44,6 +44,8 @@ from push_service.waits import Waits
 
 BACKLOG = 4096
 DRAIN_SECONDS = 10.0
+LINGERING_SECONDS = 2.0
+"""How long the rest of a body is still taken in after its refusal, so that the refusal arrives before the end does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,7 @@ async def serve(settings: Settings) -> None:
             handler_cancellation=True,
             shutdown_timeout=DRAIN_SECONDS,
             keepalive_timeout=75,
+            lingering_time=LINGERING_SECONDS,
             auto_decompress=False,  # compressed bodies are refused: nobody is made to unpack one
         )
         await runner.setup()

@@ -6,6 +6,7 @@ browser that they see, and their answer binds exactly that text.
 
 from __future__ import annotations
 
+import os
 import secrets
 
 import msgspec
@@ -45,7 +46,6 @@ class Drafter:
     def __init__(self, signer: TokenSigner, policy: Policy, issuer: str) -> None:
         """Sign contexts as this issuer."""
         self._signer, self._policy, self._issuer = signer, policy, issuer
-        self._random = secrets.SystemRandom()
         self._encode = msgspec.json.Encoder().encode
 
     def draft(
@@ -80,6 +80,12 @@ class Drafter:
         )
 
     def _numbers(self) -> tuple[str, ...]:
-        digits = self._policy.number_digits
-        drawn = self._random.sample(range(10**digits), self._policy.pending_per_person + 1)
-        return tuple(f"{number:0{digits}d}" for number in drawn)
+        """Distinct numbers, one more than can be pending. From 64 bits each, so that none is likelier by 10^-11."""
+        digits, wanted = self._policy.number_digits, self._policy.pending_per_person + 1
+        drawn: dict[str, None] = {}
+        while len(drawn) < wanted:
+            noise = os.urandom(8 * wanted)
+            for start in range(0, len(noise), 8):
+                number = int.from_bytes(noise[start : start + 8], "big") % 10**digits
+                drawn[f"{number:0{digits}d}"] = None
+        return tuple(drawn)

@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Callable
 
+import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -26,6 +27,7 @@ class Metrics:
     def __init__(self) -> None:
         """Nothing counted yet."""
         self.registry = CollectorRegistry()
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._requests = Counter(
@@ -61,8 +63,13 @@ class Metrics:
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request."""
-        self._requests.labels(route, method, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        # Looking a labelled series up takes a lock and a tuple of texts; there are few, so they are kept at hand.
+        series = self._series.get((route, method, status))
+        if series is None:
+            counter, histogram = self._requests.labels(route, method, str(status)), self._seconds.labels(route)
+            series = self._series[route, method, status] = (counter, histogram)
+        series[0].inc()
+        series[1].observe(seconds)
 
     def committed(self, audit: Audit) -> None:
         """Count what an audit record says."""
@@ -84,13 +91,13 @@ class Metrics:
         return generate_latest(self.registry)
 
 
+_log = structlog.get_logger()
 _ALARMING = frozenset({AuditKind.FRAUD_REPORTED, AuditKind.METHOD_DISABLED})
 
 
 def log_committed(audit: Audit) -> None:
     """Write a committed record as a log line; what an administrator should see, as a warning."""
-    log = structlog.get_logger()
-    say = log.warning if audit.kind in _ALARMING else log.info
+    say = _log.warning if audit.kind in _ALARMING else _log.info
     say(
         audit.kind.value,
         actor=audit.actor.value,
@@ -106,7 +113,9 @@ def set_up_logs(level: str, *, json: bool) -> None:
     """Log to standard error, from this level on, as JSON lines or for a terminal."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer(serializer=_json)
+        if json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     processors: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
@@ -117,9 +126,15 @@ def set_up_logs(level: str, *, json: bool) -> None:
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.BytesLoggerFactory(file=sys.stderr.buffer)
+        if json
+        else structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(
         level=max(threshold, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s"
     )
+
+
+def _json(event: object, **_: object) -> bytes:
+    return msgspec.json.encode(event, enc_hook=str)

@@ -90,15 +90,15 @@ class DeviceLine:
             await self._close(NOT_AUTHENTICATED)
             return
         now = await self._store.now()
-        open_now = {each.id: each for each in asked_on_phone(found[1], now)}
-        for challenge_id in self._shown - open_now.keys():
+        open_now = {challenge.id: (challenge, pending) for challenge, pending in asked_on_phone(found.live, now)}
+        for challenge_id in self._shown.keys() - open_now.keys():
             await self._take_back(challenge_id)
-            self._shown.discard(challenge_id)  # only now: the store may be away, and then this is tried again
-        for challenge_id, challenge in open_now.items():
+            self._shown.pop(challenge_id, None)  # only now: the store may be away, and then this is tried again
+        for challenge_id, (challenge, pending) in open_now.items():
             if challenge_id not in self._shown:
-                self._shown.add(challenge_id)
+                self._shown[challenge_id] = pending
                 await self._send(frames.challenge(challenge))
-        deadlines = [each.sign_in.expires_at for each in found[1] if each.sign_in.open_at(now)]
+        deadlines = [each.sign_in.expires_at for each in found.live if each.sign_in.open_at(now)]
         if deadlines and self._shown:
             self._again_in(seconds_between(now, min(deadlines)))
 

@@ -198,7 +198,7 @@ class DeviceSocketFrontend:
 
     async def _answer(self, answer: str, ref: str | None, line: DeviceLine) -> bytes:
         try:
-            challenge_id, outcome = await self._verifier.answer(line.device, answer)
+            challenge_id, outcome = await self._verifier.answer(line.device, answer, shown=line.shown)
         except TooLate as late:
             named = challenge_of(answer)
             return frames.outcome(ref, named, late.code, state=late.state, reported=late.reported)

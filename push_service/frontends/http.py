@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import ipaddress
+import itertools
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -166,9 +167,15 @@ async def mark(request: web.Request, response: web.StreamResponse) -> None:
         response.headers.setdefault("Cache-Control", "no-store")
 
 
+_PROCESS, _NUMBERS = secrets.token_urlsafe(9), itertools.count(1)
+"""A request id need not be unguessable, only unlike every other."""
+
+
 def _request_id(request: web.Request) -> str:
-    found: str = request.setdefault(_REQUEST_ID, secrets.token_urlsafe(12))
-    return found
+    known: str | None = request.get(_REQUEST_ID)
+    if known is None:
+        known = request[_REQUEST_ID] = f"{_PROCESS}-{next(_NUMBERS)}"
+    return known
 
 
 class QuietAboutMalformed(logging.Filter):
@@ -198,6 +205,8 @@ async def read_body(request: web.Request) -> bytes:
     if request.content_length is not None and request.content_length > MAX_BODY:
         raise BodyTooLarge
     try:
+        if request.content.is_eof():  # it came with the headers, as nearly all do
+            return await request.read()
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
     except TimeoutError:

@@ -102,6 +102,8 @@ class Decision(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     withhold_results_since: Instant | None = None
     """Take back the results of sign-ins approved since then."""
     remove_user: bool = False
+    devices_know: bool = False
+    """The only device concerned is the one that caused this: there is nobody to ring."""
     audit: tuple[Audit, ...] = ()
     remembered: Remembered | None = None
     refusal: ServiceError | None = None

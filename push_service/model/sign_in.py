@@ -156,3 +156,8 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True):
             result_jti=result_jti,
             registration_hash=None if state is not SignInState.REGISTRATION_REQUIRED else self.registration_hash,
         )
+
+
+def result_jti(sign_in: SignIn) -> str:
+    """The `jti` of its result: a sign-in has one result, so it is named after it."""
+    return f"jti_{sign_in.id.removeprefix('si_')}"

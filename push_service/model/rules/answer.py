@@ -14,7 +14,7 @@ from push_service.model.method import AnswerDecision, Methods, SignedAnswer, Ver
 from push_service.model.policy import CONSECUTIVE_FAILURES, Policy
 from push_service.model.rules.changes import Changes
 from push_service.model.rules.unverifiable import end_unverifiable
-from push_service.model.sign_in import Reason, SignIn, SignInEvent, SignInState
+from push_service.model.sign_in import Reason, SignIn, SignInEvent, SignInState, result_jti
 from push_service.model.throttle import remembered
 from push_service.model.user import Failures, Snapshot
 from push_service.model.view import readable
@@ -30,7 +30,7 @@ class AnswerOutcome(StrEnum):
 
 
 def answer(
-    snapshot: Snapshot, now: Instant, given: SignedAnswer, result_jti: str, methods: Methods, policy: Policy
+    snapshot: Snapshot, now: Instant, given: SignedAnswer, methods: Methods, policy: Policy
 ) -> Decision[AnswerOutcome | None]:
     """Decide by an answer. None: the challenge is not pending any more; what it became is for the caller to read."""
     changes = Changes(snapshot, now)
@@ -53,7 +53,7 @@ def answer(
         Actor.DEVICE,
         reason=reason,
         amr=_amr(sign_in.proven, implementation.amr) if approved else (),
-        result_jti=result_jti if approved else None,
+        result_jti=result_jti(sign_in) if approved else None,
         answered_by=given.device_id,
         answer_digest=given.digest,
         source=given.device_id,
@@ -65,7 +65,9 @@ def answer(
         _count_wrong(changes, challenge, methods, policy)
     elif verdict is Verdict.FRAUD:
         _heed_fraud(changes, sign_in, given, policy)
-    return changes.decision(outcome, until=sign_in.expires_at)
+    decision = changes.decision(outcome, until=sign_in.expires_at)
+    alone = len(changes.guard.devices) == 1 and len(decision.challenges) == 1
+    return msgspec.structs.replace(decision, devices_know=alone)
 
 
 def report_fraud_late(

@@ -19,7 +19,7 @@ from push_service.model.method import Draft, Methods
 from push_service.model.policy import Policy
 from push_service.model.rules.ask import ask_first
 from push_service.model.rules.changes import Changes
-from push_service.model.sign_in import Asker, Reason, SignIn, SignInEvent, SignInState
+from push_service.model.sign_in import Asker, Reason, SignIn, SignInEvent, SignInState, result_jti
 from push_service.model.throttle import Charge, spend, wait_seconds
 from push_service.model.user import Guard, Snapshot, UserState, primary_method, usable_methods
 from push_service.model.view import Seen
@@ -33,7 +33,6 @@ class BeginRequest(msgspec.Struct, frozen=True, kw_only=True):
     sign_in_id: SignInId
     token_hash: str
     registration_hash: str
-    result_jti: str
     application_id: ApplicationId
     asker: Asker
     proven: tuple[str, ...]
@@ -116,7 +115,7 @@ def _by_password_alone(sign_in: SignIn, request: BeginRequest, now: Instant) -> 
     if PASSWORD_ONLY[0] not in request.proven:
         return VerificationNotEnabled()
     approved = _over(sign_in, now, SignInState.APPROVED, None)
-    return msgspec.structs.replace(approved, amr=PASSWORD_ONLY, result_jti=request.result_jti)
+    return msgspec.structs.replace(approved, amr=PASSWORD_ONLY, result_jti=result_jti(sign_in))
 
 
 def _registering(sign_in: SignIn, request: BeginRequest, policy: Policy) -> SignIn | ServiceError:

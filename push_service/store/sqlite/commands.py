@@ -41,11 +41,12 @@ def insert(table: str, names: str) -> str:
     return f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * rows.width(names))})"  # noqa: S608
 
 
-_READ_USER = f"SELECT {rows.USER} FROM users WHERE id = ?"  # noqa: S608
-_READ_LIVE = (
-    f"SELECT {rows.columns(rows.SIGN_IN, 's')}, {rows.columns(rows.CHALLENGE, 'c')}"  # noqa: S608
-    f" FROM sign_ins s LEFT JOIN challenges c ON c.id = s.challenge_id WHERE s.user_id = ?"
-    f" AND s.{LIVE} ORDER BY s.begun_at"
+_CUT = rows.width(rows.SIGN_IN)
+_CUT_TWO = _CUT + rows.width(rows.CHALLENGE)
+_READ_SNAPSHOT = (
+    f"SELECT {rows.columns(rows.SIGN_IN, 's')}, {rows.columns(rows.CHALLENGE, 'c')},"  # noqa: S608
+    f" {rows.columns(rows.USER, 'u')} FROM users u LEFT JOIN sign_ins s ON s.user_id = u.id AND s.{LIVE}"
+    " LEFT JOIN challenges c ON c.id = s.challenge_id WHERE u.id = ? ORDER BY s.begun_at"
 )
 _SWAP = "UPDATE users SET version = version + 1, guard = ? WHERE id = ? AND version = ?"
 _SWAP_VERSION = "UPDATE users SET version = version + 1 WHERE id = ? AND version = ?"
@@ -53,8 +54,15 @@ _SWAP_ALL = (
     "UPDATE users SET version = version + 1, guard = ?, state = ?, password_hash = ?, admin = ?"
     " WHERE id = ? AND version = ?"
 )
-_PUT_SIGN_IN = upsert("sign_ins", rows.SIGN_IN)
-_PUT_CHALLENGE = upsert("challenges", rows.CHALLENGE)
+_PUT_SIGN_IN = insert("sign_ins", rows.SIGN_IN)
+_MOVE_SIGN_IN = (
+    "UPDATE sign_ins SET state = ?, reason = ?, notice = ?, version = ?, challenge_id = ?, expires_at = ?,"
+    " decided_at = ?, amr = ?, result_jti = ?, registration_hash = ? WHERE id = ?"
+)
+_PUT_CHALLENGE = insert("challenges", rows.CHALLENGE)
+_END_CHALLENGE = (
+    "UPDATE challenges SET state = ?, reason = ?, answered_by = ?, answer_digest = ?, ended_at = ? WHERE id = ?"
+)
 _PUT_DEVICE = upsert("devices", rows.DEVICE)
 _PUT_ACTIVATION = upsert("activations", rows.ACTIVATION, "code_hash")
 _PUT_REMEMBERED = insert("remembered", rows.REMEMBERED)
@@ -85,18 +93,14 @@ def decide(
 
 
 def read_snapshot(connection: sqlite3.Connection, map_: Rows, user_id: UserId) -> Snapshot:
-    """The user with their live sign-ins. Raises UnknownUser."""
-    row = connection.execute(_READ_USER, (user_id,)).fetchone()
-    if row is None:
+    """The user with their live sign-ins, oldest first, as of one moment. Raises UnknownUser."""
+    found = connection.execute(_READ_SNAPSHOT, (user_id,)).fetchall()
+    if not found:
         raise UnknownUser
-    return Snapshot(map_.user(row), read_live(connection, map_, user_id))
-
-
-def read_live(connection: sqlite3.Connection, map_: Rows, user_id: UserId) -> tuple[Pending, ...]:
-    """The user's live sign-ins, oldest first."""
-    cut = rows.width(rows.SIGN_IN)
-    found = connection.execute(_READ_LIVE, (user_id,)).fetchall()
-    return tuple(Pending(map_.sign_in(row[:cut]), map_.challenge(row[cut:])) for row in found)
+    live = tuple(
+        Pending(map_.sign_in(row[:_CUT]), map_.challenge(row[_CUT:_CUT_TWO])) for row in found if row[0] is not None
+    )
+    return Snapshot(map_.user(found[0][_CUT_TWO:]), live)
 
 
 def write(connection: sqlite3.Connection, now: Instant, map_: Rows, before: User, decision: Decision[R]) -> None:
@@ -114,17 +118,29 @@ def write(connection: sqlite3.Connection, now: Instant, map_: Rows, before: User
         swapped = execute(_SWAP_ALL, (*values, before.id, before.version)).rowcount
     if swapped != 1:
         raise StoreUnavailable("The user changed while being decided about.", retry_after=1)
-    for sign_in in decision.sign_ins:
-        execute(_PUT_SIGN_IN, map_.sign_in_row(sign_in))
-    for challenge in decision.challenges:
-        execute(_PUT_CHALLENGE, map_.challenge_row(challenge))
-    for delivery in decision.deliveries:
-        execute(_PUT_DELIVERY, _delivery_row(delivery))
+    _write_sign_ins(connection, map_, decision)
     if decision.device or decision.removed_devices or decision.activation or decision.remembered:
         _write_seldom(connection, now, map_, decision)
     if decision.withhold_results_since is not None:
         execute(_WITHHOLD, (before.id, decision.withhold_results_since))
     record(connection, now, decision.audit)
+
+
+def _write_sign_ins(connection: sqlite3.Connection, map_: Rows, decision: Decision[R]) -> None:
+    """Insert what is new, and of what was there only what can have changed."""
+    execute = connection.execute
+    for sign_in in decision.sign_ins:
+        if sign_in.version == 1:
+            execute(_PUT_SIGN_IN, map_.sign_in_row(sign_in))
+        else:
+            execute(_MOVE_SIGN_IN, map_.moved_sign_in_row(sign_in))
+    for challenge in decision.challenges:
+        if challenge.ended_at is None:
+            execute(_PUT_CHALLENGE, map_.challenge_row(challenge))
+        else:
+            execute(_END_CHALLENGE, map_.ended_challenge_row(challenge))
+    for delivery in decision.deliveries:
+        execute(_PUT_DELIVERY, _delivery_row(delivery))
 
 
 def _write_seldom(connection: sqlite3.Connection, now: Instant, map_: Rows, decision: Decision[R]) -> None:
@@ -248,6 +264,6 @@ def _delivery_row(delivery: Delivery) -> rows.Row:
 
 def _topics(user_id: UserId, decision: Decision[R]) -> tuple[Topic, ...]:
     topics = [Topic.sign_in(sign_in.id) for sign_in in decision.sign_ins]
-    if decision.challenges or decision.device or decision.user:
+    if (decision.challenges or decision.device or decision.user) and not decision.devices_know:
         topics.append(Topic.user(user_id))
     return tuple(topics)

@@ -8,17 +8,17 @@ import sqlite3
 from importlib import resources
 from pathlib import Path
 
-BUSY_SECONDS = 5.0
+BUSY_SECONDS = 1.5
 _NUMBERED = re.compile(r"(\d{4})_\w+\.sql")
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+def connect(path: Path, *, read_only: bool = False, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """Open a connection whose commits survive power loss (WAL, synchronous FULL) and that may change threads."""
     mode = "ro" if read_only else "rwc"
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
-        timeout=BUSY_SECONDS,
+        timeout=busy_seconds,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,

@@ -147,6 +147,22 @@ class Rows:
             sign_in.registration_hash,
         )
 
+    def moved_sign_in_row(self, sign_in: SignIn) -> Row:
+        """What a sign-in that was there before can have changed, and its id."""
+        return (
+            sign_in.state.value,
+            sign_in.reason and sign_in.reason.value,
+            sign_in.notice and sign_in.notice.value,
+            sign_in.version,
+            sign_in.challenge_id,
+            sign_in.expires_at,
+            sign_in.decided_at,
+            text(sign_in.amr),
+            sign_in.result_jti,
+            sign_in.registration_hash,
+            sign_in.id,
+        )
+
     def challenge(self, row: Row) -> Challenge | None:
         """From `CHALLENGE`; None for the empty side of an outer join."""
         if row[0] is None:
@@ -189,6 +205,17 @@ class Rows:
             challenge.answer_digest,
             challenge.started_at,
             challenge.ended_at,
+        )
+
+    def ended_challenge_row(self, challenge: Challenge) -> Row:
+        """What the end of a challenge changes, and its id."""
+        return (
+            challenge.state.value,
+            challenge.reason and challenge.reason.value,
+            challenge.answered_by,
+            challenge.answer_digest,
+            challenge.ended_at,
+            challenge.id,
         )
 
     def device(self, row: Row) -> Device:

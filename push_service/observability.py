@@ -92,6 +92,9 @@ class Metrics:
 
 
 _log = structlog.get_logger()
+_tracebacks = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+"""Where a defect was, without the variables around it: those hold passwords, tokens and device secrets."""
+
 _ALARMING = frozenset({AuditKind.FRAUD_REPORTED, AuditKind.METHOD_DISABLED})
 
 
@@ -115,14 +118,16 @@ def set_up_logs(level: str, *, json: bool) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(serializer=_json)
         if json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     processors: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if json:
-        processors.append(structlog.processors.dict_tracebacks)
+        processors.append(_tracebacks)
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),

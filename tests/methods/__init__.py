@@ -1,0 +1,1 @@
+"""Tests of the verification methods, a file each."""

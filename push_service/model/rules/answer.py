@@ -15,7 +15,7 @@ from push_service.model.policy import CONSECUTIVE_FAILURES, Policy
 from push_service.model.rules.changes import Changes
 from push_service.model.rules.unverifiable import end_unverifiable
 from push_service.model.sign_in import Reason, SignIn, SignInEvent, SignInState, result_jti
-from push_service.model.throttle import remembered
+from push_service.model.throttle import remembered, room_at
 from push_service.model.user import Failures, Snapshot
 from push_service.model.view import readable
 
@@ -135,6 +135,11 @@ def _count_wrong(changes: Changes, challenge: Challenge, methods: Methods, polic
         )
         changes.record(Audit(kind=AuditKind.METHOD_DISABLED, actor=Actor.DEVICE, data={"method": kind.value}))
         end_unverifiable(changes, methods, Actor.DEVICE)
+    if room_at(failures.at, (policy.wrong_numbers,), changes.now) > changes.now:
+        # What was asked before the last try was used up would be a try more each.
+        for each in changes.live:
+            if each.challenge and each.challenge.kind is kind and each.challenge.state is ChallengeState.PENDING:
+                changes.end(each, SignInEvent.SPOILT, Actor.DEVICE, reason=Reason.TOO_MANY_TRIES)
 
 
 def _heed_fraud(changes: Changes, sign_in: SignIn, given: SignedAnswer, policy: Policy) -> None:

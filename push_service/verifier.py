@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 import hmac
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
 
 import msgspec
 
 from push_service.applications import Applications
-from push_service.crypto import answers
+from push_service.crypto.answers import ReceivedAnswer
 from push_service.decisions import Decisions
 from push_service.drafts import Drafter
 from push_service.methods import OFFERED
@@ -90,9 +91,26 @@ class _Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Waiting:
     """One browser that waits for its sign-in."""
 
-    def __init__(self, verifier: Verifier, sign_in_id: SignInId, token: str, waiter: Waiter) -> None:
+    __slots__ = ("_sign_in_id", "_token", "_verifier", "_waiter", "_waits")
+
+    def __init__(self, verifier: Verifier, waits: Waits, sign_in_id: SignInId, token: str) -> None:
         """Made by Verifier.waiting."""
-        self._verifier, self._sign_in_id, self._token, self._waiter = verifier, sign_in_id, token, waiter
+        self._verifier, self._waits, self._sign_in_id, self._token = verifier, waits, sign_in_id, token
+        self._waiter: Waiter = waits.on(Topic.sign_in(sign_in_id))
+
+    async def __aenter__(self) -> Self:
+        """Subscribe. Raises TooManyWaits, and InvalidToken for whoever would only be told that."""
+        if self._waits.waiting(Topic.sign_in(self._sign_in_id)) >= MAX_WAITS:
+            await self._verifier.look(self._sign_in_id, self._token)
+            raise TooManyWaits(retry_after=1)
+        await self._waiter.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave."""
+        await self._waiter.__aexit__(kind, problem, trace)
 
     async def changed(self, after: int | None, seconds: float) -> Seen:
         """The sign-in once its version differs from `after`, or is final, or the time is over."""
@@ -171,15 +189,9 @@ class Verifier:
             raise InvalidToken
         return as_of(seen, now), now
 
-    @asynccontextmanager
-    async def waiting(self, sign_in_id: SignInId, token: str) -> AsyncIterator[Waiting]:
-        """Wait for a sign-in: subscribed before the first read, so that nothing falls in between."""
-        topic = Topic.sign_in(sign_in_id)
-        if self._waits.waiting(topic) >= MAX_WAITS:
-            await self.look(sign_in_id, token)
-            raise TooManyWaits(retry_after=1)
-        async with self._waits.on(topic) as waiter:
-            yield Waiting(self, sign_in_id, token, waiter)
+    def waiting(self, sign_in_id: SignInId, token: str) -> Waiting:
+        """Wait for a sign-in, with `async with`: subscribed before the first read, so that nothing falls in between."""
+        return Waiting(self, self._waits, sign_in_id, token)
 
     async def choose(
         self,
@@ -334,13 +346,13 @@ class Verifier:
     async def _answer(
         self, device: Device, token: str, named: str | None, shown: Callable[[ChallengeId], Pending | None]
     ) -> tuple[ChallengeId, AnswerOutcome]:
-        claimed = answers.challenge_of(token)
-        challenge_id = ChallengeId(named if named is not None else claimed)
+        received = ReceivedAnswer(token)
+        challenge_id = ChallengeId(named if named is not None else received.challenge_id)
         found = shown(challenge_id) or await self._store.challenge(challenge_id)
         if found is None or found.challenge is None or found.sign_in.user_id != device.user_id:
             raise UnknownChallenge
         now = await self._store.now()
-        given = answers.check(token, device, found.challenge, now)
+        given = received.check(device, found.challenge, now)
         if found.challenge.state is ChallengeState.PENDING and found.sign_in.open_at(now):
             rule = functools.partial(
                 answering.answer,

@@ -6,9 +6,10 @@ process that is about to end answers its waiters with what is so now.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import NamedTuple, Self, TypeVar
 
 from push_service.ports import Bus, Listener, Topic
 
@@ -26,11 +27,24 @@ class Look(NamedTuple):
 
 
 class Waiter:
-    """One subscribed waiter."""
+    """One waiter, subscribed while entered."""
 
-    def __init__(self, waits: Waits, listener: Listener) -> None:
+    __slots__ = ("_listener", "_subscription", "_waits")
+
+    def __init__(self, waits: Waits, subscription: AbstractAsyncContextManager[Listener]) -> None:
         """Made by Waits.on."""
-        self._waits, self._listener = waits, listener
+        self._waits, self._subscription = waits, subscription
+
+    async def __aenter__(self) -> Self:
+        """Subscribe, live when entered: read after that, and nothing falls in between."""
+        self._listener = await self._subscription.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave."""
+        await self._subscription.__aexit__(kind, problem, trace)
 
     async def until(self, read: Callable[[], Awaitable[tuple[T, Look]]], seconds: float) -> T:
         """What `read` gives, once it needs no more waiting, or the time is over."""
@@ -53,11 +67,9 @@ class Waits:
         self._bus = bus
         self.draining = False
 
-    @asynccontextmanager
-    async def on(self, topic: Topic) -> AsyncIterator[Waiter]:
-        """Subscribe, live when entered: read after that, and nothing falls in between."""
-        async with self._bus.listen(topic) as listener:
-            yield Waiter(self, listener)
+    def on(self, topic: Topic) -> Waiter:
+        """A waiter on the topic, to be entered."""
+        return Waiter(self, self._bus.listen(topic))
 
     def waiting(self, topic: Topic) -> int:
         """How many listen to the topic in this process."""

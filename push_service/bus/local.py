@@ -7,10 +7,14 @@ calls `ring_now`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import TypeVar
 
 from push_service.ports import Bell, Topic
+
+T = TypeVar("T")
 
 
 class LocalListener:
@@ -52,24 +56,14 @@ class LocalBus:
         """Nobody listens yet."""
         self._bells: dict[Topic, list[Bell]] = {}
 
-    @asynccontextmanager
-    async def listen(self, topic: Topic) -> AsyncIterator[LocalListener]:
+    def listen(self, topic: Topic) -> AbstractAsyncContextManager[LocalListener]:
         """See ports.Bus."""
         listener = LocalListener()
-        async with self.attach(topic, listener):
-            yield listener
+        return _Hanging(self._bells, topic, listener, listener)
 
-    @asynccontextmanager
-    async def attach(self, topic: Topic, bell: Bell) -> AsyncIterator[None]:
+    def attach(self, topic: Topic, bell: Bell) -> AbstractAsyncContextManager[None]:
         """See ports.Bus."""
-        bells = self._bells.setdefault(topic, [])
-        bells.append(bell)
-        try:
-            yield
-        finally:
-            bells.remove(bell)
-            if not bells:
-                self._bells.pop(topic, None)
+        return _Hanging(self._bells, topic, bell, None)
 
     async def ring(self, topics: Sequence[Topic]) -> None:
         """See ports.Bus."""
@@ -93,6 +87,27 @@ class LocalBus:
     def listeners(self, topic: Topic) -> int:
         """See ports.Bus."""
         return len(self._bells.get(topic, ()))
+
+
+class _Hanging(AbstractAsyncContextManager[T]):
+    """A bell that hangs there while entered."""
+
+    __slots__ = ("_bell", "_bells", "_topic", "_value")
+
+    def __init__(self, bells: dict[Topic, list[Bell]], topic: Topic, bell: Bell, value: T) -> None:
+        self._bells, self._topic, self._bell, self._value = bells, topic, bell, value
+
+    async def __aenter__(self) -> T:
+        self._bells.setdefault(self._topic, []).append(self._bell)
+        return self._value
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        hanging = self._bells[self._topic]
+        hanging.remove(self._bell)
+        if not hanging:
+            del self._bells[self._topic]
 
 
 def _give_up(waiting: asyncio.Future[None]) -> None:

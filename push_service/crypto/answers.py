@@ -35,23 +35,42 @@ class _Claims(msgspec.Struct, frozen=True):
     number: str | None = None
 
 
-def challenge_of(token: str) -> str:
-    """Which challenge an answer claims to be for: to look it up by, before anything is believed.
+class ReceivedAnswer:
+    """An answer taken apart once, of which nothing is believed yet."""
 
-    Raises InvalidAnswer.
-    """
-    return _claims(_parse(token).payload).challenge_id
+    __slots__ = ("_claims", "_unverified")
+
+    def __init__(self, token: str) -> None:
+        """Read a token's form and claims. Raises InvalidAnswer."""
+        try:
+            self._unverified = jws.parse(token, TYP)
+            self._claims = strict_json.decode(self._unverified.payload, _Claims)
+        except (jws.BadToken, InvalidRequest):
+            raise InvalidAnswer from None
+
+    @property
+    def challenge_id(self) -> str:
+        """Which challenge it claims to be for: to look that up by."""
+        return self._claims.challenge_id
+
+    def check(self, device: Device, challenge: Challenge, now: Instant) -> SignedAnswer:
+        """The answer, if this device signed it for this challenge. Raises InvalidAnswer."""
+        header = self._unverified.header
+        if header.kid != device.id or header.jwk is not None:
+            raise InvalidAnswer
+        try:
+            jws.verify(self._unverified, jws.load_key(device.key))
+        except jws.BadToken:
+            raise InvalidAnswer from None
+        return _checked(self._claims, device, challenge, now)
 
 
 def check(token: str, device: Device, challenge: Challenge, now: Instant) -> SignedAnswer:
     """The answer, if this device signed it for this challenge. Raises InvalidAnswer."""
-    unverified = _parse(token)
-    if unverified.header.kid != device.id or unverified.header.jwk is not None:
-        raise InvalidAnswer
-    try:
-        claims = _claims(jws.verify(unverified, jws.load_key(device.key)))
-    except jws.BadToken:
-        raise InvalidAnswer from None
+    return ReceivedAnswer(token).check(device, challenge, now)
+
+
+def _checked(claims: _Claims, device: Device, challenge: Challenge, now: Instant) -> SignedAnswer:
     fits = claims.challenge_id == challenge.id and hmac.compare_digest(claims.nonce.encode(), challenge.nonce.encode())
     shown = hmac.compare_digest(claims.ctx.encode(), context_digest(challenge.context).encode())
     timely = unix(challenge.started_at) - SKEW_SECONDS <= claims.iat <= unix(now) + SKEW_SECONDS
@@ -84,17 +103,3 @@ def _require_digits(number: str | None, digits: int) -> None:
 
 def _digest(*parts: str) -> str:
     return jws.base64url(hashlib.sha256("\0".join(parts).encode()).digest())
-
-
-def _parse(token: str) -> jws.Unverified:
-    try:
-        return jws.parse(token, TYP)
-    except jws.BadToken:
-        raise InvalidAnswer from None
-
-
-def _claims(payload: bytes) -> _Claims:
-    try:
-        return strict_json.decode(payload, _Claims)
-    except InvalidRequest:
-        raise InvalidAnswer from None

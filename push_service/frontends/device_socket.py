@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from push_service import strict_json
-from push_service.crypto.answers import challenge_of
+from push_service.crypto.answers import ReceivedAnswer
 from push_service.delivery import frames
 from push_service.delivery.line import (
     NOT_AUTHENTICATED,
@@ -200,7 +200,7 @@ class DeviceSocketFrontend:
         try:
             challenge_id, outcome = await self._verifier.answer(line.device, answer, shown=line.shown)
         except TooLate as late:
-            named = challenge_of(answer)
+            named = ReceivedAnswer(answer).challenge_id
             return frames.outcome(ref, named, late.code, state=late.state, reported=late.reported)
         except ServiceError as refusal:
             return frames.error(ref, refusal.code)

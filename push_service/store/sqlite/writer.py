@@ -68,11 +68,12 @@ class Writer:
         self._queue: deque[_Job[object]] = deque()
         self._batch: list[_Job[object]] = []
         self._outstanding = 0
+        self._closing = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._disk = _Disk(self._loop)
         self._seen = self._data_version()
-        self._last_seq = self._newest_seq()
+        self._last_seq = self._own_seq = self._newest_seq()
         self._timer = self._loop.call_later(_LISTEN_SECONDS, self._listen_now_and_then)
 
     @property
@@ -82,6 +83,8 @@ class Writer:
 
     async def submit(self, command: Command[T]) -> T:
         """Run a command in the next transaction and return what it returned, once that is durable."""
+        if self._closing:
+            raise StoreUnavailable("The store is being closed.", retry_after=_RETRY_SECONDS)
         if self._outstanding >= MAX_QUEUED:
             raise Busy(retry_after=_RETRY_SECONDS)
         future: asyncio.Future[T] = self._loop.create_future()
@@ -93,7 +96,8 @@ class Writer:
         return await future
 
     async def close(self) -> None:
-        """Finish what is queued, and end."""
+        """Finish what is queued, take nothing more, and end."""
+        self._closing = True
         await self._idle.wait()
         self._timer.cancel()
         await self._disk.close()
@@ -122,9 +126,13 @@ class Writer:
             try:
                 self._listen()
                 self._run_all()
-                self._last_seq = self._newest_seq()
+                self._own_seq = self._newest_seq()
             except sqlite3.Error as refused:
                 problem = refused
+        else:
+            # What came meanwhile has stood behind the same lock: nobody waits for it twice (R-24).
+            self._batch += self._queue
+            self._queue.clear()
         if problem is None:
             self._disk.run(self._commit, self._committed)
         else:
@@ -164,7 +172,9 @@ class Writer:
         self._connection.execute("COMMIT")
 
     def _committed(self, problem: Exception | None) -> None:
-        if problem is not None:
+        if problem is None:
+            self._last_seq = self._own_seq
+        else:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.rollback()
         batch, self._batch = self._batch, []

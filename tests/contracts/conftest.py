@@ -1,0 +1,39 @@
+"""What the contract suites run over. A further store or bus joins by one more parameter of a fixture here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from push_service.bus.local import LocalBus
+from push_service.ports import Bus, Store
+from tests.contracts.kinds import SqliteStores, Stores
+
+
+@pytest.fixture(params=["sqlite"])
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
+    """Fresh data in each kind of store."""
+    match request.param:
+        case "sqlite":
+            return SqliteStores(tmp_path)
+        case unknown:
+            raise AssertionError(unknown)
+
+
+@pytest.fixture
+async def store(stores: Stores) -> AsyncIterator[Store]:
+    """One store on it."""
+    async with stores.open() as opened:
+        yield opened
+
+
+@pytest.fixture(params=["local"])
+async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
+    """Each kind of bus."""
+    match request.param:
+        case "local":
+            yield LocalBus()
+        case unknown:
+            raise AssertionError(unknown)

@@ -1,0 +1,56 @@
+"""The kinds of store that the contract suites run over: each opens any number of stores on the same data, as processes do."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, closing
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from push_service.crypto.sealing import Sealer
+from push_service.ports import Store, Topic
+from push_service.store.sqlite import SqliteStore
+from tests.contracts.making import HandClock
+
+Foreign = Callable[[Sequence[Topic]], None]
+
+
+class Recorded(NamedTuple):
+    """An audit record as written."""
+
+    kind: str
+    code: str | None
+    user_id: str | None
+    sign_in_id: str | None
+
+
+class Stores(Protocol):
+    """One set of data, which any number of stores may open at once, as processes do."""
+
+    clock: HandClock
+
+    def open(self, foreign: Foreign = ...) -> AbstractAsyncContextManager[Store]:
+        """One more store on the same data, with connections of its own."""
+        ...
+
+    def audit(self) -> list[Recorded]:
+        """Everything recorded, oldest first."""
+        ...
+
+
+class SqliteStores:
+    """A file in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.clock = folder / "data.db", HandClock()
+
+    def open(self, foreign: Foreign = lambda _: None) -> AbstractAsyncContextManager[Store]:
+        return SqliteStore(self.path, Sealer(bytes(32)), clock=self.clock, foreign=foreign)
+
+    def audit(self) -> list[Recorded]:
+        with closing(sqlite3.connect(self.path)) as connection:
+            rows = connection.execute("SELECT kind, code, user_id, sign_in_id, data FROM audit ORDER BY seq").fetchall()
+        assert all(isinstance(json.loads(row[4]), dict) for row in rows)
+        return [Recorded(*row[:4]) for row in rows]

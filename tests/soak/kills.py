@@ -36,7 +36,7 @@ from tests.support.service import Service
 
 PEOPLE = 5
 AFTER_WRITING_SECONDS = 0.05
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 20.0
 """How long a person keeps trying before the story says that the service did not come back for them."""
 EVENTS = ("answer written", "answer written", "acknowledged", "begin written")
 AGAIN_SECONDS = 0.05
@@ -45,8 +45,9 @@ AGAIN_SECONDS = 0.05
 class Kills:
     """One run: people who go on signing in, and a hand that kills."""
 
-    def __init__(self, service: Service, app: App, history: History, dice: random.Random) -> None:
+    def __init__(self, service: Service, app: App, history: History, dice: random.Random, patience: float) -> None:
         self._service, self._app, self._history, self._dice = service, app, history, dice
+        self._patience = patience
         self._wanted = ""
         self._happened = asyncio.Event()
         self.stopping = False
@@ -66,17 +67,24 @@ class Kills:
     async def person(self, username: str, phone: Phone) -> None:
         """Sign in, again and again, through whatever happens."""
         caller = Caller(address_of(self._service))
-        while not self.stopping:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                begun = await self._begin(caller, username)
-                self.begun.add(begun.id)
-                asked = await _prompt(phone, begun.challenge)
-                decision = self._dice.choice((Decision.VERIFY, Decision.VERIFY, Decision.DENY))
-                signed = phone.sign(asked, decision, begun.number if decision is Decision.VERIFY else None)
-                first = await self._answer(phone, begun, signed)
-                await self._look(caller, begun)
-                await self._answer_again(phone, begun, signed, first)
-        caller.close()
+        try:
+            while not self.stopping:
+                async with asyncio.timeout(self._patience):
+                    await self._sign_in(caller, username, phone)
+        except TimeoutError:
+            self.faults.append(f"{username}'s sign-in came to nothing within {self._patience:.0f} s")
+        finally:
+            caller.close()
+
+    async def _sign_in(self, caller: Caller, username: str, phone: Phone) -> None:
+        begun = await self._begin(caller, username)
+        self.begun.add(begun.id)
+        asked = await _prompt(phone, begun.challenge)
+        decision = self._dice.choice((Decision.VERIFY, Decision.VERIFY, Decision.DENY))
+        signed = phone.sign(asked, decision, begun.number if decision is Decision.VERIFY else None)
+        first = await self._answer(phone, begun, signed)
+        await self._look(caller, begun)
+        await self._answer_again(phone, begun, signed, first)
 
     async def _begin(self, caller: Caller, username: str) -> Begun:
         """Begin with an Idempotency-Key, until there is an answer: one sign-in, however often it is sent."""
@@ -149,8 +157,11 @@ class Kills:
         delay = 0.0 if event == "acknowledged" else self._dice.uniform(0.0, AFTER_WRITING_SECONDS)
         self._wanted = event
         self._happened.clear()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await self._happened.wait()
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._happened.wait()
+        except TimeoutError:
+            self.faults.append(f"no {event} within {self._patience:.0f} s: nobody signs in any more")
         if delay:
             await asyncio.sleep(delay)
         await self._service.kill()
@@ -209,6 +220,7 @@ async def run(
     say: Say,
     service: Service | None = None,
     enough: Callable[[list[str]], bool] = lambda _: False,
+    patience: float = PATIENCE_SECONDS,
 ) -> Report:
     """Kill `rounds` times; see the module. `enough` may end it early, by the faults found so far."""
     service = service or Service(folder)
@@ -220,7 +232,7 @@ async def run(
         async with office(service) as desk:
             app = await desk.application()
         with History(folder / "kills.jsonl") as history:
-            kills = Kills(service, app, history, dice)
+            kills = Kills(service, app, history, dice, patience)
             async with _people(kills, service):
                 for number in range(rounds):
                     await kills.kill(database)

@@ -4,7 +4,7 @@
 
 | break | who must notice |
 |---|---|
-| tell-before-commit: callers hear of their decision while its transaction is still open | kills |
+| tell-before-commit: callers hear of an outcome while its transaction is still open | kills |
 | compare-outside: the rule is run on what was read before the transaction began | races |
 | expiry-by-sweeper: a sign-in's time is over only once the sweeper has written that down, and nothing sweeps | expiry |
 | bell-lost: nothing ever rings (this one must *not* break anything but speed: the bell is only a hint) | hints |
@@ -45,16 +45,25 @@ class Mutant(Service):
 
 
 class _Open:
-    """A connection that shouts before it commits, and dawdles over it."""
+    """A connection that shouts before it commits an outcome, and dawdles over it."""
+
+    newest = 0
 
     def __init__(self, connection: sqlite3.Connection, shout: Callable[[], None]) -> None:
         self._connection, self._shout = connection, shout
 
     def execute(self, sql: str, *values: Sequence[object]) -> sqlite3.Cursor:
-        if sql == "COMMIT":
+        if sql == "COMMIT" and self._decides():
             self._shout()
             time.sleep(0.02)
         return self._connection.execute(sql, *values)
+
+    def _decides(self) -> bool:
+        """Whether this transaction brings outcomes: the rest is committed as it should be, or nobody would be asked."""
+        (newest,) = self._connection.execute("SELECT max(seq) FROM audit WHERE kind = 'sign_in.outcome'").fetchone()
+        decides = newest is not None and newest > _Open.newest
+        _Open.newest = newest or 0
+        return decides
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._connection, name)

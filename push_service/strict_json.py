@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import NoReturn, TypeVar
 
 import msgspec
@@ -18,6 +19,8 @@ from push_service.model.errors import Fault, InvalidRequest
 T = TypeVar("T")
 
 _MAX_INTEGER_DIGITS = 40
+_NAMED = re.compile(r"Object (?:contains unknown|missing required) field `(.*)`", re.DOTALL)
+"""How msgspec tells of a member that shouldn't be there, or isn't: by its name, at the path of the object around it."""
 
 
 def decode(data: bytes, shape: type[T]) -> T:
@@ -50,7 +53,9 @@ def convert(value: object, shape: type[T]) -> T:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError as problem:
         text, _, path = str(problem).partition(" - at `")
-        fault = Fault(_pointer(path.rstrip("`")), text)
+        named = _NAMED.fullmatch(text)
+        member = "/" + _escape(_speakable(named[1])) if named else ""
+        fault = Fault(_pointer(path.rstrip("`")) + member, text)
         raise InvalidRequest(f"{fault.pointer or 'The body'}: {text}.", faults=(fault,)) from None
 
 

@@ -142,7 +142,11 @@ async def test_a_code_is_refused_where_none_is_due_and_its_form_before_that(desk
         path = f"/v1/sign-ins/{sign_in.id}/code"
         none_due = await alice.browser.request("POST", path, headers=sign_in.bearer, json={"code": "123456"})
         assert (none_due.status, none_due.code) == (409, "no_code_due")
-        for bad, pointer in (({"code": "12345x"}, "/code"), ({"code": 123456}, "/code"), ({"code": "1", "a/b": 1}, "/a~1b")):
+        for bad, pointer in (
+            ({"code": "12345x"}, "/code"),
+            ({"code": 123456}, "/code"),
+            ({"code": "123456", "a/b": 1}, "/a~1b"),
+        ):
             malformed = await alice.browser.request("POST", path, headers=sign_in.bearer, json=bad)
             assert (malformed.status, malformed.code) == (400, "invalid_request")
             assert pointer in [each["pointer"] for each in malformed.body["errors"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ class Reply:
 
     status: int
     body: Json
-    headers: dict[str, str]
+    headers: Mapping[str, str]
 
     @property
     def code(self) -> str:
@@ -102,7 +102,7 @@ class Browser:
         async with self.session.request(method, path, **more) as response:
             text = await response.text()
             body = await response.json(content_type=None) if text and "json" in response.content_type else {}
-            return Reply(response.status, body, dict(response.headers))
+            return Reply(response.status, body, response.headers)
 
     async def post_begin(self, headers: dict[str, str] | None = None, **body: Any) -> Reply:
         """Begin, and get whatever the answer is."""

@@ -47,7 +47,7 @@ from push_service.model.rules.begin import PASSWORD_ONLY, BeginRequest, begin
 from push_service.model.sign_in import Asker, SignInState
 from push_service.model.throttle import Charge
 from push_service.model.user import Pending, User, name_key
-from push_service.model.view import Seen, as_of, readable, result_until, wire_version
+from push_service.model.view import Seen, as_of, readable, result_until, wire_version, without_result
 from push_service.ports import PasswordChecker, Store, TokenSigner, Topic
 from push_service.waits import Look, Waiter, Waits
 
@@ -187,7 +187,10 @@ class Verifier:
         right = hmac.compare_digest(known, ids.digest(token))
         if seen is None or not right or not readable(seen.sign_in, now):
             raise InvalidToken
-        return as_of(seen, now), now
+        seen = as_of(seen, now)
+        if seen.sign_in.result_jti and await self._applications.find(seen.sign_in.application_id) is None:
+            seen = without_result(seen)  # the application was removed: nobody is left who should have it
+        return seen, now
 
     def waiting(self, sign_in_id: SignInId, token: str) -> Waiting:
         """Wait for a sign-in, with `async with`: subscribed before the first read, so that nothing falls in between."""

@@ -98,6 +98,7 @@ class Decision(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     deliveries: tuple[Delivery, ...] = ()
     device: Device | None = None
     removed_devices: tuple[DeviceId, ...] = ()
+    """Devices that are gone, and with them every result of a sign-in that they approved."""
     activation: UsedActivation | None = None
     withhold_results_since: Instant | None = None
     """Take back the results of sign-ins approved since then."""

@@ -48,6 +48,11 @@ def as_of(seen: Seen, now: Instant) -> Seen:
     )
 
 
+def without_result(seen: Seen) -> Seen:
+    """The same, with nothing to hand out."""
+    return msgspec.structs.replace(seen, sign_in=msgspec.structs.replace(seen.sign_in, result_jti=None))
+
+
 def wire_version(seen: Seen) -> int:
     """The version that the browser is told: grows with every change that it can see, delivery and expiry included."""
     if not seen.sign_in.live:

@@ -72,6 +72,11 @@ _WITHHOLD = (
     "UPDATE sign_ins SET result_jti = NULL, version = version + 1"
     " WHERE user_id = ? AND result_jti IS NOT NULL AND decided_at >= ?"
 )
+_WITHHOLD_BY_DEVICE = (
+    "UPDATE sign_ins SET result_jti = NULL, version = version + 1"
+    " WHERE user_id = (SELECT user_id FROM devices WHERE id = ?1) AND result_jti IS NOT NULL"
+    " AND (SELECT answered_by FROM challenges WHERE id = sign_ins.challenge_id) = ?1"
+)
 _REMOVE_DEVICE = "UPDATE devices SET state = 'removed', push_token = NULL, totp_secret = NULL WHERE id = ?"
 _ACKNOWLEDGE = (
     "UPDATE deliveries SET state = ?, acked_at = ? WHERE challenge_id = ? AND device_id = ? AND acked_at IS NULL"
@@ -149,6 +154,7 @@ def _write_seldom(connection: sqlite3.Connection, now: Instant, map_: Rows, deci
         execute(_PUT_DEVICE, map_.device_row(decision.device))
     for device_id in decision.removed_devices:
         execute(_REMOVE_DEVICE, (device_id,))
+        execute(_WITHHOLD_BY_DEVICE, (device_id,))
     if decision.activation:
         # Unused codes of the same person are void, and must not be found by them any more.
         execute("DELETE FROM activations WHERE user_id = ? AND device_id IS NULL", (decision.activation.user_id,))
@@ -226,36 +232,26 @@ def spend_proof(connection: sqlite3.Connection, device_id: DeviceId, jti_hash: s
 def sweep(connection: sqlite3.Connection, now: Instant) -> int:
     """Delete a bounded number of rows that nobody can ask for any more."""
     unreadable = after(now, -SETTINGS_READING_SECONDS - MAX_SIGN_IN_SECONDS)
-    old = [
-        row[0]
-        for row in connection.execute(
-            f"SELECT id FROM sign_ins WHERE begun_at < ? AND NOT {LIVE} ORDER BY begun_at LIMIT {SWEEP_ROWS}",  # noqa: S608
-            (unreadable,),
-        )
-    ]
-    gone = len(old)
-    connection.executemany("DELETE FROM sign_ins WHERE id = ?", ((each,) for each in old))
-    challenges = [
-        row[0]
-        for row in connection.execute(
-            "SELECT id FROM challenges WHERE started_at < ? AND state <> 'pending' ORDER BY started_at LIMIT ?",
-            (unreadable, SWEEP_ROWS),
-        )
-    ]
-    gone += len(challenges)
-    connection.executemany("DELETE FROM challenges WHERE id = ?", ((each,) for each in challenges))
-    connection.executemany("DELETE FROM deliveries WHERE challenge_id = ?", ((each,) for each in challenges))
-    for table, column in (
-        ("activations", "expires_at"),
-        ("proofs_seen", "until"),
-        ("throttles", "tat"),
-        ("remembered", "until"),
+    gone = _sweep_oldest(connection, "sign_ins", "begun_at", unreadable)
+    gone += _sweep_oldest(connection, "challenges", "started_at", unreadable)
+    # A lease is over seconds after its prompt was put: by its end a delivery is known to be as old as that.
+    for table, key, column, limit in (
+        ("deliveries", "challenge_id, device_id", "lease_until", unreadable),
+        ("activations", "code_hash", "expires_at", now),
+        ("proofs_seen", "device_id, jti_hash", "until", now),
+        ("throttles", "key", "tat", now),
+        ("remembered", "caller, route, key_hash", "until", now),
     ):
-        gone += connection.execute(
-            f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {column} < ? LIMIT {SWEEP_ROWS})",  # noqa: S608
-            (now,),
-        ).rowcount
+        chosen = f"SELECT {key} FROM {table} WHERE {column} < ? LIMIT {SWEEP_ROWS}"  # noqa: S608
+        gone += connection.execute(f"DELETE FROM {table} WHERE ({key}) IN ({chosen})", (limit,)).rowcount  # noqa: S608
     return gone
+
+
+def _sweep_oldest(connection: sqlite3.Connection, table: str, column: str, before: Instant) -> int:
+    """Delete what is over and old from the beginning of a table, which is in the order of insertion."""
+    oldest = f"SELECT id, state, {column} AS since FROM {table} ORDER BY rowid LIMIT {SWEEP_ROWS}"  # noqa: S608
+    over = f"SELECT id FROM ({oldest}) WHERE since < ? AND state NOT IN ('pending', 'registration_required')"  # noqa: S608
+    return connection.execute(f"DELETE FROM {table} WHERE id IN ({over})", (before,)).rowcount  # noqa: S608
 
 
 def _delivery_row(delivery: Delivery) -> rows.Row:

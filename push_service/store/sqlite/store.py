@@ -275,7 +275,7 @@ class SqliteStore:
 
     async def check(self) -> None:
         """See ports.Store."""
-        await self._writer.submit(lambda connection, _: connection.execute("PRAGMA user_version").fetchone())
+        await self._writer.submit(_touch)
         self._read("SELECT 1 FROM users LIMIT 1")
 
     def _lapsed(self, sign_in: SignIn) -> bool:
@@ -296,6 +296,12 @@ class SqliteStore:
             return self._reader.execute(sql, values).fetchall()
         except sqlite3.Error as problem:
             raise _unreadable(problem) from problem
+
+
+def _touch(connection: sqlite3.Connection, _: Instant) -> None:
+    """Write what is there already: a transaction that writes nothing commits even where the disk is full."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {int(version)}")
 
 
 def _unreadable(problem: sqlite3.Error) -> StoreUnavailable:

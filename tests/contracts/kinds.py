@@ -1,4 +1,7 @@
-"""The kinds of store that the contract suites run over: each opens any number of stores on the same data, as processes do."""
+"""The kinds of store that the contract suites run over.
+
+Each opens any number of stores on the same data, as processes do.
+"""
 
 from __future__ import annotations
 

@@ -63,9 +63,9 @@ class Person:
         return self.phones[0]
 
 
-def new_device(user_id: UserId, at: Instant, name: str = "Pixel", *, key: ec.EllipticCurvePrivateKey | None = None) -> Device:
+def new_device(user_id: UserId, at: Instant, name: str = "Pixel") -> Device:
     """A phone with a key, a push token and a code secret of its own."""
-    public = jws.public_key_of(key or ec.generate_private_key(ec.SECP256R1()))
+    public = jws.public_key_of(ec.generate_private_key(ec.SECP256R1()))
     return Device(
         id=ids.device_id(),
         user_id=user_id,

@@ -93,7 +93,9 @@ async def test_leaving_in_a_hurry_leaves_nothing_behind_either(bus: Bus) -> None
         await probe.heard(SOON)
     for task in waiting:
         task.cancel()
-    assert all(isinstance(each, asyncio.CancelledError) for each in await asyncio.gather(*waiting, return_exceptions=True))
+    assert all(
+        isinstance(each, asyncio.CancelledError) for each in await asyncio.gather(*waiting, return_exceptions=True)
+    )
     assert bus.listeners(TOPIC) == 0
     with pytest.raises(ZeroDivisionError):
         async with bus.attach(TOPIC, lambda: None):

@@ -10,7 +10,7 @@ import pytest
 from push_service.decisions import Decisions
 from push_service.model import ids
 from push_service.model.challenge import ChallengeState
-from push_service.model.decision import Actor, Audit, AuditKind, Decision
+from push_service.model.decision import Actor, Audit, AuditKind, Decision, Rule
 from push_service.model.errors import (
     ServiceError,
     StoreUnavailable,
@@ -26,12 +26,12 @@ from push_service.model.rules.answer import AnswerOutcome
 from push_service.model.sign_in import SignInState
 from push_service.model.throttle import Charge
 from push_service.model.user import Snapshot, UserState
+from push_service.model.view import Seen
 from push_service.ports import Committed, Duplicate, Store, Topic
 from tests.contracts.kinds import Stores
 from tests.contracts.making import (
     BY_OPERATOR,
     POLICY,
-    Person,
     answer,
     answering,
     begin,
@@ -141,29 +141,26 @@ async def test_a_failing_decision_fails_none_of_its_neighbours(stores: Stores, s
     def refusing(_: Snapshot, __: Instant) -> Decision[None]:
         raise WrongNumber
 
-    async def decide(person: Person, n: int) -> str:
+    good = beginning(now)
+    cases: list[tuple[UserId, Rule[object], list[Charge]]] = [
+        (people[0].id, raising, []),
+        (people[1].id, writing(device=twin), []),
+        (people[2].id, good, [spent]),
+        (people[3].id, refusing, []),
+        (UserId("usr_nobody"), good, []),
+        (people[5].id, writing(until=now), []),
+        *((person.id, beginning(now), []) for person in people[6:]),
+    ]
+
+    async def decide(user_id: UserId, rule: Rule[object], charges: list[Charge]) -> str:
         try:
-            match n:
-                case 0:
-                    await store.decide(person.id, raising)
-                case 1:
-                    await store.decide(person.id, writing(device=twin))
-                case 2:
-                    await store.decide(person.id, beginning(now), [spent])
-                case 3:
-                    await store.decide(person.id, refusing)
-                case 4:
-                    await store.decide(UserId("usr_nobody"), beginning(now))
-                case 5:
-                    await store.decide(person.id, writing(until=now))
-                case _:
-                    await store.decide(person.id, beginning(now))
+            await store.decide(user_id, rule, charges)
         except (ServiceError, ZeroDivisionError, Duplicate) as refused:
             return type(refused).__name__
         return "committed"
 
     before = stores.audit()
-    told = await asyncio.gather(*(decide(person, n) for n, person in enumerate(people)))
+    told = await asyncio.gather(*(decide(*case) for case in cases))
     failures = ["ZeroDivisionError", "Duplicate", "TooManyRequests", "WrongNumber", "UnknownUser", "StoreUnavailable"]
     assert told == [*failures, *["committed"] * 6]
     for person in people[:6]:
@@ -304,47 +301,42 @@ async def test_a_rule_is_told_the_time_of_the_store_and_sees_only_what_is_live(s
 
 
 async def test_a_read_is_of_one_moment(stores: Stores) -> None:
-    """Each decision replaces the one live sign-in and writes its number into the guard: no read sees them apart."""
+    """Each decision replaces the one live sign-in and notes when it began in the guard: no read sees them apart."""
     async with stores.open() as writer, stores.open() as reader:
         alice = await enrol(writer)
-        first = await begin(writer, alice)
-        seen, live = [first], {first.sign_in.id}
+        latest = await begin(writer, alice)
 
-        async def write() -> None:
+        async def replace_it_again_and_again() -> None:
+            nonlocal latest
             for _ in range(60):
-                rule = beginning(await writer.now(), replaces=seen[-1].sign_in.id)
+                stores.clock.advance(0.001)
+                replace = beginning(await writer.now(), replaces=latest.sign_in.id)
 
-                def marked(snapshot: Snapshot, now: Instant, rule: object = rule) -> Decision[object]:
-                    decision = rule(snapshot, now)  # type: ignore[operator]
-                    sign_in_id = decision.reply.sign_in.id
-                    live.add(sign_in_id)
-                    guard = msgspec.structs.replace(
-                        snapshot.user.guard, primary=sign_in_id, prompts=(), begins_tat=Instant(0)
-                    )
+                def noted(snapshot: Snapshot, now: Instant, replace: Rule[Seen] = replace) -> Decision[Seen]:
+                    decision = replace(snapshot, now)
+                    guard = msgspec.structs.replace(snapshot.user.guard, reset_at=decision.reply.sign_in.begun_at)
                     return msgspec.structs.replace(decision, user=msgspec.structs.replace(snapshot.user, guard=guard))
 
-                decision, _ = await writer.decide(alice.id, marked)
-                seen.append(decision.reply)  # type: ignore[arg-type]
+                latest = (await writer.decide(alice.id, noted))[0].reply
 
-        writing_ = asyncio.create_task(write())
-        reads = 0
-        while not writing_.done():
+        replacing = asyncio.create_task(replace_it_again_and_again())
+        seen: set[int] = set()
+        while not replacing.done():
             asked = await reader.asked(alice.id)
             assert asked is not None
-            user, pending = asked.user, asked.live
-            assert len(pending) == 1
-            assert pending[0].challenge is not None
-            assert pending[0].challenge.sign_in_id == pending[0].sign_in.id
-            if len(seen) > 1:
-                assert pending[0].sign_in.id == user.guard.primary
-            whole = await reader.watch(pending[0].sign_in.id)
-            assert whole is not None
-            assert whole.challenge is not None
-            assert (whole.sign_in.state is SignInState.PENDING) == (whole.challenge.state is ChallengeState.PENDING)
-            reads += 1
+            (pending,) = asked.live
+            assert pending.challenge is not None
+            assert pending.challenge.sign_in_id == pending.sign_in.id
+            assert asked.user.guard.reset_at in {None, pending.sign_in.begun_at}
+            watched = await reader.watch(pending.sign_in.id)
+            assert watched is not None
+            assert watched.challenge is not None
+            over = watched.sign_in.state is not SignInState.PENDING
+            assert over == (watched.challenge.state is not ChallengeState.PENDING)
+            seen.add(asked.user.version)
             await asyncio.sleep(0)
-        await writing_
-        assert reads > 10
+        await replacing
+        assert len(seen) > 10
 
 
 async def test_state_password_and_administrator_are_written_when_they_change(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""What time has ended is found and deleted, a bounded amount at a time, and never anything that can still be asked for."""
+"""What time has ended is found and deleted, a bounded amount at a time, and nothing that can still be asked for."""
 
 from __future__ import annotations
 

@@ -145,3 +145,11 @@ def test_a_removed_person_takes_everything_along() -> None:
     assert scene.recorded(AuditKind.USER_REMOVED)[0].actor is Actor.OPERATOR
     with pytest.raises(UnknownUser):
         scene.begin()
+
+
+def test_another_reset_leaves_the_registration_under_way() -> None:
+    scene = Scene("phone")
+    scene.reset_methods()
+    seen = scene.begun()
+    scene.reset_methods()
+    assert scene.sign_in(seen).state is SignInState.REGISTRATION_REQUIRED

@@ -134,6 +134,18 @@ def test_where_nothing_else_is_left_the_other_sign_ins_have_failed() -> None:
     assert (scene.sign_in(waiting).state, scene.sign_in(waiting).reason) == (SignInState.FAILED, Reason.NO_METHOD)
 
 
+@pytest.mark.security("S-13")
+def test_the_last_wrong_number_of_the_day_ends_what_was_asked_before_it() -> None:
+    scene = Scene("phone", methods=WITH_CODES)
+    scene.set_guard(failures={PUSH: Failures(4, (scene.now,) * 4)})
+    spoilt, waiting, by_code = scene.begun(), scene.begun(), scene.begun()
+    scene.choose(by_code, scene.method(MethodKind.APP_CODE, "phone").id)
+    scene.verify(spoilt, "phone", "00")
+    assert (scene.sign_in(waiting).state, scene.sign_in(waiting).reason) == (SignInState.FAILED, Reason.TOO_MANY_TRIES)
+    assert scene.verify(waiting, "phone") is None
+    assert scene.sign_in(by_code).state is SignInState.PENDING
+
+
 # --- again, and too late ----------------------------------------------------------------------------------------------
 
 

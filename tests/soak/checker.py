@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -232,7 +233,12 @@ def _users(connection: sqlite3.Connection) -> Iterator[str]:
 
 def check_agreement(ops: Sequence[Op], connection: sqlite3.Connection) -> list[str]:
     """What was told is what is written: state, reason, and the answers that were acknowledged."""
-    found = {row["id"]: row for row in connection.execute("SELECT id, state, reason FROM sign_ins")}
+    # What its time has ended may not have been written down yet: that is no contradiction.
+    query = (
+        "SELECT id, reason, CASE WHEN state = 'pending' AND expires_at <= ? THEN 'expired' ELSE state END AS state"
+        " FROM sign_ins"
+    )
+    found = {row["id"]: row for row in connection.execute(query, (time.time_ns() // 1000,))}
     faults = []
     for sign_in, mine in by_sign_in(ops).items():
         row = found.get(sign_in)

@@ -108,7 +108,10 @@ async def enrol(desk: Office, address: Address, count: int) -> list[Owner]:
 
 
 class LightPhone:
-    """One phone on the socket. `prompts` holds what is asked, `outcomes` what came of answers, by challenge."""
+    """One phone on the socket. `prompts` holds what is asked, `outcomes` what came of answers, by challenge.
+
+    `states` says where a too late answer found the sign-in.
+    """
 
     def __init__(self, address: Address, url: str, owner: Owner, dice: random.Random) -> None:
         self.owner = owner
@@ -116,6 +119,7 @@ class LightPhone:
         self.lost = asyncio.Event()
         self.prompts: dict[str, dict[str, str]] = {}
         self.outcomes: dict[str, str] = {}
+        self.states: dict[str, str] = {}
         self.closed_by = 0
         self.ready_at = 0.0
         self.tries = 0
@@ -198,6 +202,7 @@ class LightPhone:
                 self._send({"type": "received", "challenge_id": frame["challenge"]["id"]})
             case "outcome":
                 self.outcomes[frame["challenge_id"]] = frame["outcome"]
+                self.states[frame["challenge_id"]] = frame.get("state", "")
             case "error":
                 self.outcomes[frame["ref"]] = frame["code"]
             case "withdrawn":

@@ -1,0 +1,171 @@
+"""Clients that go away, by every way there is, leave nothing behind.
+
+R-08, R-13: after polls, event streams and device sockets were ended by FIN, by RST, by kill, or froze with their
+process, the server's listeners, sockets, descriptors and memory are back where they were. What froze is found out by
+the heartbeat, and by deadlines: more than a minute, so only the whole story does that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from bench.machine import allow_open_files
+from bench.results import Table
+from tests.soak.browsers import Begun, Caller, address_of, begin
+from tests.soak.crowd import Owner, enrol
+from tests.soak.gauges import Held, until
+from tests.soak.story import WIDE_OPEN, Report, Say, at_most
+from tests.soak.visitor import Phone, Visit, Watched
+from tests.support.people import App, office
+from tests.support.service import Service
+
+WAYS = ("fin", "reset", "kill")
+FROZEN = "freeze"
+OPEN_SECONDS = 120.0
+GONE_SECONDS = 30.0
+THAWED_SECONDS = 240.0
+"""A frozen client's socket misses its heartbeat; its poll and its stream end with the sign-in, its connection with the
+keep-alive time."""
+GROWTH_BYTES = 24 * 2**20
+"""How much more memory the last cycle may leave than the first: what the allocator keeps, and no slope."""
+LIFETIME_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One visit: how it ended, what was held while it stood and afterwards, and how long that took."""
+
+    way: str
+    full: Held
+    after: Held
+    seconds: float
+
+
+async def run(folder: Path, *, rounds: int, seed: int, say: Say, frozen: bool = True) -> Report:
+    """`rounds` connections a visit, three visits for each way of ending them; see the module."""
+    allow_open_files(3 * rounds + 500)
+    del seed
+    service = Service(folder, **WIDE_OPEN, POLICY__SIGN_IN_SECONDS=str(LIFETIME_SECONDS))
+    await service.start()
+    third = max(1, rounds // 3)
+    cycles: list[Cycle] = []
+    try:
+        async with office(service) as desk:
+            app = await desk.application()
+            owners = await enrol(desk, address_of(service), third)
+        before = await _quiet(service)
+        for way in (*(WAYS * (3 if frozen else 1)), *((FROZEN,) if frozen else ())):
+            cycles.append(await _visit(service, app, owners, way, before))
+            say(f"{way}: back to {cycles[-1].after.descriptors} descriptors after {cycles[-1].seconds:.1f} s")
+        await service.stop()
+    finally:
+        await service.kill()
+    faults = [fault for cycle in cycles for fault in _judge(cycle, before, 3 * third)]
+    growth = cycles[-1].after.rss - cycles[0].after.rss
+    if growth > GROWTH_BYTES:
+        faults.append(f"memory grew by {growth / 2**20:.0f} MiB from the first visit's end to the last's")
+    return Report([_table(cycles, before, 3 * third)], at_most(faults))
+
+
+async def _quiet(service: Service) -> Held:
+    """What the server holds with nobody there."""
+    now, _ = await until(service, lambda held: held.listeners <= 2 and held.sockets == 0, GONE_SECONDS)
+    return now
+
+
+async def _visit(service: Service, app: App, owners: Sequence[Owner], way: str, before: Held) -> Cycle:
+    caller = Caller(address_of(service))
+    begun = [await begin(caller, app, owner.username) for owner in owners]
+    caller.close()
+    async with _visitor(service, begun, owners) as visitor:
+        wanted = before.listeners + 3 * len(owners)
+        full, _ = await until(service, lambda held: held.listeners >= wanted, OPEN_SECONDS)
+        assert visitor.stdin is not None
+        if way == "kill":
+            visitor.kill()
+        elif way == FROZEN:
+            os.kill(visitor.pid, signal.SIGSTOP)
+        else:
+            visitor.stdin.write(f"{way}\n".encode())
+            await visitor.stdin.drain()
+        within = THAWED_SECONDS if way == FROZEN else GONE_SECONDS
+        after, seconds = await until(service, lambda held: _is_back(held, before), within)
+    return Cycle(way, full, after, seconds)
+
+
+def _is_back(now: Held, before: Held) -> bool:
+    return (now.listeners, now.sockets) == (before.listeners, before.sockets) and (
+        now.descriptors <= before.descriptors
+    )
+
+
+@asynccontextmanager
+async def _visitor(
+    service: Service, begun: Sequence[Begun], owners: Sequence[Owner]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The client process, with everything open."""
+    watched = [Watched(each.path, each.token, each.version) for each in begun]
+    phones = [
+        Phone(
+            owner.device_id,
+            owner.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        )
+        for owner in owners
+    ]
+    host, port = address_of(service)
+    visit = Visit(host, port, service.url, watched, watched, phones)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.soak.visitor",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(msgspec.json.encode(visit) + b"\n")
+        async with asyncio.timeout(OPEN_SECONDS):
+            said = await process.stdout.readline()
+        assert said == b"open\n", said
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def _judge(cycle: Cycle, before: Held, opened: int) -> list[str]:
+    faults = []
+    if cycle.full.listeners - before.listeners < opened:
+        faults.append(f"{cycle.way}: only {cycle.full.listeners - before.listeners} of {opened} were heard of")
+    if not _is_back(cycle.after, before):
+        faults.append(f"{cycle.way}: left behind {cycle.after}, before it was {before}")
+    return faults
+
+
+def _table(cycles: Sequence[Cycle], before: Held, opened: int) -> Table:
+    rows = [("(before)", "-", str(before.listeners), str(before.descriptors), f"{before.rss / 2**20:.0f}", "-")]
+    rows += [
+        (
+            cycle.way,
+            str(cycle.full.listeners),
+            str(cycle.after.listeners),
+            str(cycle.after.descriptors),
+            f"{cycle.after.rss / 2**20:.0f}",
+            f"{cycle.seconds:.1f}",
+        )
+        for cycle in cycles
+    ]
+    columns = ("ended by", "listeners, full", "afterwards", "descriptors", "memory (MiB)", "back after (s)")
+    return Table(f"{opened:,} polls, streams and sockets, by turns ended by FIN, RST, kill", columns, rows)

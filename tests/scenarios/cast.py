@@ -67,14 +67,17 @@ async def closed_with(phone: Phone, opened: asyncio.Event | None = None) -> int:
 
     `opened` is set when it stands.
     """
-    url = f"ws{phone.identity.address.removeprefix('http')}{SOCKET}"
-    async with open_connection(url, lambda nonce: phone.api.proof("GET", SOCKET, nonce=nonce)) as connection:
-        if opened:
-            opened.set()
-        with pytest.raises(ConnectionClosed) as closed:
-            await connection.listen(_ignore)
+    with pytest.raises(ConnectionClosed) as closed:
+        await _hold(phone, opened or asyncio.Event())
     assert closed.value.rcvd, "the service went away without a word"
     return closed.value.rcvd.code
+
+
+async def _hold(phone: Phone, opened: asyncio.Event) -> None:
+    url = f"ws{phone.identity.address.removeprefix('http')}{SOCKET}"
+    async with open_connection(url, lambda nonce: phone.api.proof("GET", SOCKET, nonce=nonce)) as connection:
+        opened.set()
+        await connection.listen(_ignore)
 
 
 async def _ignore(_: object) -> None:

@@ -36,9 +36,14 @@ class Housekeeping:
             try:
                 await self.expire()
                 if round_ % SWEEP_EVERY == 0:
-                    await self._store.sweep()
+                    await self.sweep()
             except ServiceError as refusal:
                 _log.warning("housekeeping.postponed", code=refusal.code, detail=refusal.detail)
+
+    async def sweep(self) -> None:
+        """Delete all that can go, a bounded number of rows at a time: other writes come in between."""
+        while await self._store.sweep():
+            pass
 
     async def expire(self) -> int:
         """Write down the expiries that are due; says how many people that concerned."""

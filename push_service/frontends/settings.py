@@ -15,7 +15,7 @@ from push_service.frontends import cookies, http
 from push_service.frontends.devices import device_wire
 from push_service.frontends.http import Networks, Route
 from push_service.frontends.idempotency import Idempotency, Remember
-from push_service.frontends.wire import ActivationWire, MeWire, PrimaryBody, own_methods
+from push_service.frontends.wire import ActivationWire, MeWire, NothingBody, PrimaryBody, own_methods
 from push_service.methods import OFFERED
 from push_service.model import errors
 from push_service.model.decision import Actor
@@ -88,6 +88,8 @@ class SettingsFrontend:
     async def add_device(self, request: web.Request) -> web.StreamResponse:
         """`POST /v1/me/devices`. No body, or an empty object."""
         session = await self._session(request, Purpose.REGISTER)
+        if request.body_exists:
+            await http.read(request, NothingBody)
         source = http.client_address(request, self._proxies)
         sign_in_id = session.sign_in.id if session.registering else None
 

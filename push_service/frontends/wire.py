@@ -191,6 +191,10 @@ class ActivationWire(msgspec.Struct, frozen=True):
     qr_svg: str
 
 
+class NothingBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/me/devices`: there is nothing to say, and nothing else may be said."""
+
+
 class PrimaryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`PUT /v1/me/primary-method`."""
 

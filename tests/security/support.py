@@ -32,6 +32,8 @@ PATIENCE = 30.0  # seconds within which anything that is waited for has to come
 POLLING = Setup(reach=Reach.POLL)
 SOCKET = "/v1/device/socket"
 NOT_AUTHENTICATED = 4401
+REPLACED = 4409
+TOO_MANY_MESSAGES = 4429
 
 _LOOSE = {"users": "version"}
 _ROWS = {
@@ -130,7 +132,10 @@ def audit(desk: Office, user: User) -> list[Record]:
     """Everything recorded of a person, oldest first."""
     sql = "SELECT kind, actor, code, source, sign_in_id, data FROM audit WHERE user_id = ? ORDER BY seq"
     with closing(_reader(desk)) as connection:
-        return [Record(*row, data=json.loads(data)) for *row, data in connection.execute(sql, (user.id,))]
+        return [
+            Record(kind, actor, code, source, sign_in_id, json.loads(data))
+            for kind, actor, code, source, sign_in_id, data in connection.execute(sql, (user.id,))
+        ]
 
 
 def whole_file(desk: Office, table: str) -> str:

@@ -14,6 +14,7 @@ from typing import Self
 import msgspec
 
 from push_service.applications import Applications
+from push_service.crypto import answers
 from push_service.crypto.answers import ReceivedAnswer
 from push_service.decisions import Decisions
 from push_service.drafts import Drafter
@@ -357,6 +358,7 @@ class Verifier:
         now = await self._store.now()
         given = received.check(device, found.challenge, now)
         if found.challenge.state is ChallengeState.PENDING and found.sign_in.open_at(now):
+            answers.require_number(given, found.challenge)
             rule = functools.partial(
                 answering.answer,
                 given=given,
@@ -366,12 +368,12 @@ class Verifier:
             outcome = await self._decisions.decide(device.user_id, rule)
             if outcome is not None:
                 return challenge_id, outcome
-            found = await self._store.challenge(challenge_id) or found
-        return challenge_id, await self._answer_again(device, found, given)
+        return challenge_id, await self._answer_again(device, challenge_id, given)
 
-    async def _answer_again(self, device: Device, found: Pending, given: SignedAnswer) -> AnswerOutcome:
+    async def _answer_again(self, device: Device, challenge_id: ChallengeId, given: SignedAnswer) -> AnswerOutcome:
         now = await self._store.now()
-        if found.challenge is None:
+        found = await self._store.challenge(challenge_id)
+        if found is None or found.challenge is None:
             raise UnknownChallenge
         present = await self._store.device(device.id)
         if present is None or present.state is not DeviceState.ACTIVE:
@@ -382,7 +384,13 @@ class Verifier:
             if not answering.is_fraud_report(given):
                 raise
         rule = functools.partial(answering.report_fraud_late, given=given, sign_in=found.sign_in, policy=self._policy)
-        await self._decisions.decide(device.user_id, rule)
+        try:
+            await self._decisions.decide(device.user_id, rule)
+        except TooLate as late:
+            # The report may have ended the sign-in itself, where another challenge had taken this one's place.
+            now = await self._store.now()
+            ended = await self._store.challenge(challenge_id) or found
+            raise TooLate(state=answering.reached(ended.sign_in, now).value, reported=late.reported) from None
         raise AssertionError  # pragma: no cover - the rule always refuses
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from push_service import strict_json
 from push_service.crypto import jws
-from push_service.model.challenge import Challenge, ChallengeState
+from push_service.model.challenge import Challenge
 from push_service.model.device import Device
 from push_service.model.errors import InvalidAnswer, InvalidRequest
 from push_service.model.instant import Instant, unix
@@ -78,8 +78,6 @@ def _checked(claims: _Claims, device: Device, challenge: Challenge, now: Instant
         raise InvalidAnswer
     verifying = claims.decision is AnswerDecision.VERIFY
     number = claims.number if verifying else None
-    if verifying and challenge.state is ChallengeState.PENDING and challenge.digits:
-        _require_digits(number, challenge.digits)
     return SignedAnswer(
         challenge_id=challenge.id,
         device_id=device.id,
@@ -96,9 +94,15 @@ def context_digest(context: str) -> str:
     return jws.base64url(hashlib.sha256(context.encode()).digest())
 
 
-def _require_digits(number: str | None, digits: int) -> None:
-    if number is None or len(number) != digits or not _DIGITS.fullmatch(number):
-        raise InvalidAnswer(f"The answer needs the number: {digits} digits, as a string.")
+def require_number(given: SignedAnswer, challenge: Challenge) -> None:
+    """Refuse a yes without a number of the right length. Raises InvalidAnswer.
+
+    Only for a challenge that is still open: what comes too late is told so before the number is looked at.
+    """
+    if given.decision is not AnswerDecision.VERIFY or not challenge.digits:
+        return
+    if given.number is None or len(given.number) != challenge.digits or not _DIGITS.fullmatch(given.number):
+        raise InvalidAnswer(f"The answer needs the number: {challenge.digits} digits, as a string.")
 
 
 def _digest(*parts: str) -> str:

@@ -84,12 +84,12 @@ class DeviceLine:
                 self._gone = True
 
     async def _compare(self) -> None:
+        now = await self._store.now()
         found = await self._store.asked(self.device.user_id)
         if found is None or not any(each.id == self.device.id for each in found.user.guard.devices):
             self._gone = True
             await self._close(NOT_AUTHENTICATED)
             return
-        now = await self._store.now()
         open_now = {challenge.id: (challenge, pending) for challenge, pending in asked_on_phone(found.live, now)}
         for challenge_id in self._shown.keys() - open_now.keys():
             await self._take_back(challenge_id)

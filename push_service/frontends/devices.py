@@ -227,11 +227,11 @@ class DeviceFrontend:
 
     async def _asked(self, device: Device, after: int | None) -> tuple[_Asked, Look]:
         """What is asked now, and whether that is what the device knows already."""
+        now = await self._store.now()
         found = await self._store.asked(device.user_id)
         if found is None or not any(each.id == device.id for each in found.user.guard.devices):
             raise UnknownDevice
         user, live = found.user, found.live
-        now = await self._store.now()
         version = device_version(user, live, now)
         deadlines = [seconds_between(now, each.sign_in.expires_at) for each in live if each.sign_in.open_at(now)]
         return _Asked(live, version, now), Look(version == after, min(deadlines, default=None))

@@ -179,6 +179,13 @@ class SqliteStore:
 
     async def asked(self, user_id: UserId) -> Snapshot | None:
         """See ports.Store."""
+        snapshot = self._snapshot(user_id)
+        if snapshot is not None and any(self._lapsed(each.sign_in) for each in snapshot.live):
+            await self._settle()
+            snapshot = self._snapshot(user_id)
+        return snapshot
+
+    def _snapshot(self, user_id: UserId) -> Snapshot | None:
         try:
             return commands.read_snapshot(self._reader, self._map, user_id)
         except UnknownUser:

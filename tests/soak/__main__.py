@@ -88,7 +88,7 @@ def _tell(console: Console, name: str, rounds: int | None, seed: int, into: Path
     began = time.monotonic()
     try:
         report = uvloop.run(
-            told.story(  # type: ignore[arg-type]  # an awaitable that is a coroutine
+            told.story(
                 folder, rounds=rounds or told.rounds, seed=seed, say=lambda text: console.print(Text(f"  {text}"))
             )
         )

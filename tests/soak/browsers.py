@@ -105,12 +105,8 @@ class Observer:
         """One request on the sign-in, recorded."""
         line = self._history.begin(self._name, op, self._begun.id)
         kind = "info"
-        try:
-            kind = fill(
-                line, await self._caller.send(method, self._begun.path + suffix, self._begun.bearer, body)
-            )
-        except OSError:
-            pass
+        with contextlib.suppress(OSError):
+            kind = fill(line, await self._caller.send(method, self._begun.path + suffix, self._begun.bearer, body))
         self._history.end(line, kind)
         return line
 
@@ -128,7 +124,9 @@ class Observer:
 
     async def watch(self) -> None:
         """Plain reads, one after the other, until it is over, and one more."""
-        while (await self.do("get")).state not in TERMINAL:
+        over = False
+        while not over:
+            over = (await self.do("get")).state in TERMINAL
             await asyncio.sleep(0.01)
         await self.do("get")
 

@@ -86,10 +86,10 @@ def _readers(sign_in: str, seen: list[Op]) -> Iterator[str]:
         versions = [op["version"] for op in mine if "version" in op]
         if versions != sorted(versions):
             yield f"{sign_in}: versions went backwards for {client}: {versions}"
-        states = [op["state"] for op in mine]
-        over = next((position for position, state in enumerate(states) if state in TERMINAL), None)
-        if over is not None and set(states[over:]) - TERMINAL:
-            yield f"{sign_in}: {client} saw it over, and then {states[over:]}"
+        told = [op["state"] for op in mine]
+        over = next((position for position, state in enumerate(told) if state in TERMINAL), None)
+        if over is not None and set(told[over:]) - TERMINAL:
+            yield f"{sign_in}: {client} saw it over, and then {told[over:]}"
 
 
 def _real_time(sign_in: str, ops: list[Op], seen: list[Op]) -> Iterator[str]:
@@ -159,7 +159,7 @@ def copied(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def check_rows(connection: sqlite3.Connection) -> list[str]:
-    """Nothing half-done: every outcome with its one record, every record with its outcome, challenges along with them."""
+    """Nothing half-done: each outcome with its one record, each record with its outcome, challenges along with them."""
     return [*_integrity(connection), *_outcomes(connection), *_challenges(connection), *_users(connection)]
 
 

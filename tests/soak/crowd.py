@@ -207,6 +207,8 @@ class LightPhone:
                 self.outcomes[frame["ref"]] = frame["code"]
             case "withdrawn":
                 self.prompts.pop(frame["challenge_id"], None)
+            case _:
+                pass  # a frame that this phone doesn't know yet
         self._changed.set()
 
     def _send(self, frame: dict[str, str]) -> None:
@@ -216,5 +218,3 @@ class LightPhone:
         code = _CLOSE_CODE.search(why)
         self.closed_by = int(code[1]) if code else 0
         self.lost.set()
-
-

@@ -147,8 +147,8 @@ class _Crowd:
         return code, seconds
 
     def close(self) -> None:
-        for each in (*self._phones, *self._callers):
-            each.close()
+        for phone in self._phones:
+            phone.close()
+        for caller in self._callers:
+            caller.close()
         self.history.__exit__(None, None, None)
-
-

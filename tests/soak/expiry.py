@@ -15,12 +15,12 @@ from mobile_stub.errors import ActivationUriError, RefusedError
 from mobile_stub.phone import Phone
 from mobile_stub.proofs import Decision
 from mobile_stub.surroundings import Reach, Setup
-from mobile_stub.wire import WithdrawalReason
+from mobile_stub.wire import Challenge, WithdrawalReason
 from push_service.model.user import UserState
 from tests.soak import checker
 from tests.soak.mutants import Mutant
 from tests.soak.story import WIDE_OPEN, Report, Say
-from tests.support.browser import Browser
+from tests.support.browser import Browser, SignIn
 from tests.support.people import PASSWORD, Office, office
 
 SECONDS = 2
@@ -69,22 +69,7 @@ async def _sign_ins(desk: Office, browser: Browser) -> list[str]:
         asked = [await phone.next_challenge() for _ in begun]
         waiting = asyncio.create_task(begun[0].changed())
         await _until(max(each.expires_at.timestamp() for each in asked))
-        numbers = {each.body["challenge"]["id"]: each.number for each in begun}
-        for each in begun:
-            state = (await each.look())["state"]
-            if state != "expired":
-                faults.append(f"past its deadline a sign-in is {state}")
-        if (await phone.poll()).challenges:
-            faults.append("past their deadline prompts are listed")
-        try:
-            late = str(await phone.answer(asked[0], Decision.VERIFY, numbers[asked[0].id]))
-        except RefusedError as refusal:
-            late = refusal.code
-        if late != "too_late":
-            faults.append(f"past the deadline an answer got {late}")
-        cancelled = await begun[1].cancel()
-        if cancelled.status != 409 or cancelled.body.get("state") != "expired":
-            faults.append(f"past the deadline a cancellation was answered {cancelled.status}")
+        faults += await _late(begun, asked, phone)
         if faults:
             waiting.cancel()
             await asyncio.wait({waiting})
@@ -92,12 +77,30 @@ async def _sign_ins(desk: Office, browser: Browser) -> list[str]:
         told = await waiting
         while told["state"] == "pending":  # what it saw first may have been that the prompt was delivered
             told = await begun[0].changed()
-        for _ in begun:
-            if (withdrawn := await phone.next_withdrawal()).reason is not WithdrawalReason.EXPIRED:
-                faults.append(f"the phone was told {withdrawn.reason}")
+        reasons = [(await phone.next_withdrawal()).reason for _ in begun]
+        faults += [f"the phone was told {each}" for each in reasons if each is not WithdrawalReason.EXPIRED]
         again = await browser.post_begin(username=alice.username)
         if again.status != 201:
             faults.append(f"sign-ins whose time is over still took room: {again.status} {again.code}")
+    return faults
+
+
+async def _late(begun: list[SignIn], asked: list[Challenge], phone: Phone) -> list[str]:
+    """Whoever asks, lists, answers or cancels after the deadline is told that it is over."""
+    states = [(await each.look())["state"] for each in begun]
+    faults = [f"past its deadline a sign-in is {state}" for state in states if state != "expired"]
+    if (await phone.poll()).challenges:
+        faults.append("past their deadline prompts are listed")
+    numbers = {each.body["challenge"]["id"]: each.number for each in begun}
+    try:
+        late = str(await phone.answer(asked[0], Decision.VERIFY, numbers[asked[0].id]))
+    except RefusedError as refusal:
+        late = refusal.code
+    if late != "too_late":
+        faults.append(f"past the deadline an answer got {late}")
+    cancelled = await begun[1].cancel()
+    if cancelled.status != 409 or cancelled.body.get("state") != "expired":
+        faults.append(f"past the deadline a cancellation was answered {cancelled.status}")
     return faults
 
 

@@ -63,6 +63,9 @@ async def until(
 async def eventually(fits: Callable[[], Awaitable[bool]], within: float) -> bool:
     """Ask until it is so, or the time is over; whether it is."""
     deadline = time.monotonic() + within
-    while not (so := await fits()) and time.monotonic() < deadline:
+    while True:
+        if await fits():
+            return True
+        if time.monotonic() > deadline:
+            return False
         await asyncio.sleep(0.05)
-    return so

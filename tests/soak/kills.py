@@ -91,9 +91,7 @@ class Kills:
         headers = basic(self._app) | {"Idempotency-Key": secrets.token_urlsafe(16)}
         while True:
             with contextlib.suppress(OSError):
-                sent = asyncio.ensure_future(
-                    caller.send("POST", "/v1/sign-ins", headers, {"username": username})
-                )
+                sent = asyncio.ensure_future(caller.send("POST", "/v1/sign-ins", headers, {"username": username}))
                 self._tell("begin written")
                 answer = await sent
                 if answer.status == 201:
@@ -119,7 +117,10 @@ class Kills:
     async def _look(self, caller: Caller, begun: Begun) -> None:
         """The browser, which is told the outcome, with the signed result where it was approved."""
         observer = Observer(self._history, caller, begun, "browser")
-        while (line := await observer.do("get")).type == "info":
+        while True:
+            line = await observer.do("get")
+            if line.type != "info":
+                break
             await asyncio.sleep(AGAIN_SECONDS)
         if line.state not in TERMINAL:
             self.faults.append(f"{begun.id} was answered, and its browser was told {line.state or line.code}")

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from push_service import verifier
 from push_service.__main__ import main
@@ -69,26 +70,34 @@ class _Open:
         return getattr(self._connection, name)
 
 
+def replace(owner: object, name: str, by: object) -> None:
+    """Put something else in the place of a part, for as long as the process lives."""
+    mock.patch.object(owner, name, by).start()
+
+
 def tell_before_commit() -> None:
     """Callers hear of their decision while its transaction is still open."""
-    commit = Writer._commit
+    commit: Callable[..., None] = Writer._commit
 
-    def early(self: Any, batch: Any) -> None:
+    def early(self: Any, *batch: Any) -> None:  # noqa: ANN401 - whatever the real one is given
         real = self._connection
         self._connection = _Open(real, lambda: self._loop.call_soon_threadsafe(lambda: [job.tell() for job in batch]))
         try:
-            commit(self, batch)
+            commit(self, *batch)
         finally:
             self._connection = real
 
-    Writer._commit = early  # type: ignore[method-assign]
+    replace(Writer, "_commit", early)
 
 
 def compare_outside() -> None:
     """The rule is run on what was read before the transaction began, and is not run again."""
 
     async def decide(
-        self: Any, user_id: UserId, rule: Rule[Any], charges: Sequence[Charge] = ()
+        self: Any,  # noqa: ANN401 - the store, with what it keeps to itself
+        user_id: UserId,
+        rule: Rule[Any],
+        charges: Sequence[Charge] = (),
     ) -> tuple[Decision[Any], Committed]:
         decision = rule(commands.read_snapshot(self._reader, self._map, user_id), await self.now())
         await asyncio.sleep(0.005)
@@ -98,7 +107,7 @@ def compare_outside() -> None:
             )
         )
 
-    SqliteStore.decide = decide  # type: ignore[method-assign]
+    replace(SqliteStore, "decide", decide)
 
 
 def no_sweeper() -> None:
@@ -107,7 +116,7 @@ def no_sweeper() -> None:
     async def run(_: Housekeeping) -> None:
         await asyncio.Event().wait()
 
-    Housekeeping.run = run  # type: ignore[method-assign]
+    replace(Housekeeping, "run", run)
 
 
 def expiry_by_sweeper() -> None:
@@ -117,8 +126,8 @@ def expiry_by_sweeper() -> None:
     def still_open(self: SignIn, _: Instant) -> bool:
         return self.live
 
-    SignIn.open_at = still_open  # type: ignore[method-assign]
-    verifier.as_of = lambda seen, _: seen  # type: ignore[attr-defined]
+    replace(SignIn, "open_at", still_open)
+    replace(verifier, "as_of", lambda seen, _: seen)
 
 
 def bell_lost() -> None:
@@ -127,7 +136,7 @@ def bell_lost() -> None:
     def silence(_: LocalBus, __: object) -> None:
         pass
 
-    LocalBus.ring_now = silence  # type: ignore[method-assign]
+    replace(LocalBus, "ring_now", silence)
 
 
 MUTATIONS = {

@@ -129,9 +129,7 @@ class Races:
         starts = [(at + dice.uniform(0, SPREAD_SECONDS), entrants[name]) for name in names]
         await asyncio.gather(*(_at(moment, enter) for moment, enter in starts))
 
-    async def _answer(
-        self, phone: Phone, begun: Begun, asked: Challenge, decision: Decision, *, http: bool
-    ) -> None:
+    async def _answer(self, phone: Phone, begun: Begun, asked: Challenge, decision: Decision, *, http: bool) -> None:
         signed = phone.sign(asked, decision, begun.number if decision is Decision.VERIFY else None)
         line = self._history.begin(f"{phone.identity.name}/{decision}", "answer", begun.id, asked.id)
         try:
@@ -220,9 +218,7 @@ def _close(callers: list[Caller]) -> None:
         caller.close()
 
 
-def _table(
-    races: Races, lanes: list[Lane], ops: list[checker.Op], rounds: int, seed: int, faults: list[str]
-) -> Table:
+def _table(races: Races, lanes: list[Lane], ops: list[checker.Op], rounds: int, seed: int, faults: list[str]) -> Table:
     ended: Counter[str] = Counter()
     for lane in lanes:
         ended.update(lane.ended)

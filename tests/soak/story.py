@@ -6,7 +6,7 @@ A story is `run(folder, rounds, seed, say)`: it starts its own server in `folder
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,7 +31,7 @@ class Report:
 class Story(Protocol):
     """A story; see the module."""
 
-    def __call__(self, folder: Path, *, rounds: int, seed: int, say: Say) -> Awaitable[Report]:
+    def __call__(self, folder: Path, *, rounds: int, seed: int, say: Say) -> Coroutine[None, None, Report]:
         """Tell it."""
 
 

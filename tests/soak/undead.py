@@ -67,9 +67,7 @@ async def run(folder: Path, *, rounds: int, seed: int, say: Say) -> Report:
     return Report([Table(title, ("answers", "count"), rows)], at_most(faults))
 
 
-async def _one(
-    service: Service, app: App, phones: list[LightPhone], history: History, dice: random.Random
-) -> None:
+async def _one(service: Service, app: App, phones: list[LightPhone], history: History, dice: random.Random) -> None:
     callers = [Caller(address_of(service)) for _ in phones]
     begun = await asyncio.gather(
         *(begin(caller, app, phone.owner.username) for caller, phone in zip(callers, phones, strict=True))
@@ -77,9 +75,7 @@ async def _one(
     async with asyncio.timeout(PATIENCE_SECONDS):
         await asyncio.gather(*(phone.prompted(each.challenge) for phone, each in zip(phones, begun, strict=True)))
     half = len(phones) // 2
-    polls = [
-        asyncio.create_task(_poll(caller, each, history)) for caller, each in zip(callers, begun, strict=True)
-    ]
+    polls = [asyncio.create_task(_poll(caller, each, history)) for caller, each in zip(callers, begun, strict=True)]
     lines = {}
     for phone, each in zip(phones[:half], begun[:half], strict=True):
         lines[each.challenge] = history.begin(f"{phone.owner.device_id}/sent before", "answer", each.id)

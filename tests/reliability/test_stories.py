@@ -1,0 +1,93 @@
+"""The stories of tests/soak with a fraction of their rounds, and the breaks that they must notice."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.soak import drain, durability, expiry, herd, hints, kills, leaks, races, undead
+from tests.soak.mutants import Mutant
+from tests.soak.story import silent
+
+pytestmark = pytest.mark.soak
+
+
+@pytest.mark.reliability("R-01")
+@pytest.mark.security("S-31", "S-32")
+async def test_one_outcome_for_every_observer_whoever_comes_first(tmp_path: Path) -> None:
+    report = await races.run(tmp_path, rounds=25, seed=7, say=silent)
+    assert report.faults == []
+
+
+@pytest.mark.reliability("R-02", "R-04", "R-22")
+async def test_what_was_acknowledged_survives_kill_9_and_what_was_not_can_be_said_again(tmp_path: Path) -> None:
+    report = await kills.run(tmp_path, rounds=10, seed=7, say=silent)
+    assert report.faults == []
+
+
+@pytest.mark.reliability("R-02")
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed (apt-get install strace)")
+async def test_an_answer_is_synced_to_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
+    try:
+        report = await durability.run(tmp_path, rounds=25, seed=7, say=silent)
+    except durability.NoTracerError as refusal:
+        pytest.skip(f"strace may not trace here: {refusal}")
+    assert report.faults == []
+
+
+@pytest.mark.reliability("R-06")
+async def test_without_a_single_bell_everybody_learns_the_outcome_a_little_later(tmp_path: Path) -> None:
+    report = await hints.run(tmp_path, rounds=5, seed=7, say=silent)
+    assert report.faults == []
+
+
+@pytest.mark.reliability("R-08")
+async def test_clients_that_go_away_leave_nothing_behind(tmp_path: Path) -> None:
+    report = await leaks.run(tmp_path, rounds=240, seed=7, say=silent, frozen=False)
+    assert report.faults == []
+
+
+@pytest.mark.reliability("R-15")
+async def test_sigterm_sends_everybody_away_politely(tmp_path: Path) -> None:
+    report = await drain.run(tmp_path, rounds=100, seed=7, say=silent)
+    assert report.faults == []
+
+
+@pytest.mark.reliability("R-16", "R-18")
+async def test_a_server_stopped_past_a_deadline_approves_nothing_when_it_goes_on(tmp_path: Path) -> None:
+    report = await undead.run(tmp_path, rounds=1, seed=7, say=silent)
+    assert report.faults == []
+
+
+@pytest.mark.reliability("R-17")
+async def test_a_herd_of_phones_comes_back_and_no_prompt_is_lost(tmp_path: Path) -> None:
+    report = await herd.run(tmp_path, rounds=200, seed=7, say=silent)
+    assert report.faults == []
+
+
+@pytest.mark.reliability("R-19")
+async def test_everything_that_time_ends_is_over_without_a_sweeper(tmp_path: Path) -> None:
+    report = await expiry.run(tmp_path, rounds=1, seed=7, say=silent)
+    assert report.faults == []
+
+
+# --- does the harness bite? -------------------------------------------------------------------------------------------
+
+
+async def test_telling_before_the_commit_is_noticed(tmp_path: Path) -> None:
+    mutant = Mutant("tell-before-commit", tmp_path)
+    report = await kills.run(tmp_path, rounds=10, seed=7, say=silent, service=mutant, enough=bool, patience=5.0)
+    assert any("was acknowledged" in fault or "was answered" in fault for fault in report.faults)
+
+
+async def test_deciding_by_what_was_read_before_the_transaction_is_noticed(tmp_path: Path) -> None:
+    mutant = Mutant("compare-outside", tmp_path)
+    report = await races.run(tmp_path, rounds=12, seed=7, say=silent, service=mutant)
+    assert any("outcome records" in fault or "terminal states" in fault for fault in report.faults)
+
+
+async def test_expiry_that_waits_for_a_sweeper_is_noticed(tmp_path: Path) -> None:
+    report = await expiry.run(tmp_path, rounds=1, seed=7, say=silent, mutation="expiry-by-sweeper")
+    assert any("past its deadline" in fault for fault in report.faults)

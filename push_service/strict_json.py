@@ -19,6 +19,8 @@ from push_service.model.errors import Fault, InvalidRequest
 T = TypeVar("T")
 
 _MAX_INTEGER_DIGITS = 40
+_MOST_REPEATED = 200
+"""Characters of a stranger's text that a refusal says again, so that it stays shorter than what it refuses."""
 _NAMED = re.compile(r"Object (?:contains unknown|missing required) field `(.*)`", re.DOTALL)
 """How msgspec tells of a member that shouldn't be there, or isn't: by its name, at the path of the object around it."""
 
@@ -55,6 +57,7 @@ def convert(value: object, shape: type[T]) -> T:
         text, _, path = str(problem).partition(" - at `")
         named = _NAMED.fullmatch(text)
         member = "/" + _escape(_speakable(named[1])) if named else ""
+        text = text if len(text) <= _MOST_REPEATED else text[:_MOST_REPEATED] + "…"
         fault = Fault(_pointer(path.rstrip("`")) + member, text)
         raise InvalidRequest(f"{fault.pointer or 'The body'}: {text}.", faults=(fault,)) from None
 
@@ -116,8 +119,8 @@ def _refuse_unspeakable(value: object) -> None:
 
 
 def _speakable(name: str) -> str:
-    """The name as it can be written in UTF-8: half a surrogate pair can't be, and the refusal must be."""
-    return name.encode(errors="replace").decode()
+    """The name, cut short, as it can be written in UTF-8: half a surrogate pair can't be, and the refusal must be."""
+    return name[:_MOST_REPEATED].encode(errors="replace").decode()
 
 
 def _pointer(path: str) -> str:

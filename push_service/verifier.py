@@ -45,7 +45,7 @@ from push_service.model.rules import answer as answering
 from push_service.model.rules import browser
 from push_service.model.rules.answer import AnswerOutcome
 from push_service.model.rules.begin import PASSWORD_ONLY, BeginRequest, begin
-from push_service.model.sign_in import Asker, SignInState
+from push_service.model.sign_in import Asker, Reason, SignInState
 from push_service.model.throttle import Charge
 from push_service.model.user import Pending, User, name_key
 from push_service.model.view import Seen, as_of, readable, result_until, wire_version, without_result
@@ -171,7 +171,7 @@ class Verifier:
             draft=self._drafter.draft(now, user.username, asked.application.name, asked.asker),
         )
         if former and former.user.id != user.id:
-            await self.withdraw(former.sign_in.id, asked.replaces or "", asked.asker.ip)
+            await self._replace(former, asked.asker.ip)
 
         keep = functools.partial(_compose, remember, token) if remember else None
         rule = functools.partial(begin, request=request, methods=self._methods, policy=self._policy)
@@ -342,6 +342,11 @@ class Verifier:
         except InvalidToken:
             return None
         return seen if seen.sign_in.live else None
+
+    async def _replace(self, former: Seen, source: str | None) -> None:
+        """Withdraw what this browser began for somebody else; if that has come to its end meanwhile, so be it."""
+        rule = functools.partial(browser.withdraw, sign_in_id=former.sign_in.id, source=source, reason=Reason.REPLACED)
+        await self._decisions.decide(former.user.id, rule)
 
     async def _over(self, sign_in_id: SignInId, token: str) -> Seen:
         seen, _ = await self.look(sign_in_id, token)

@@ -101,8 +101,9 @@ async def test_a_browser_may_replace_its_sign_in_by_one_of_another_person(desk: 
         former, (asked,) = await alice.asked()
         newer = await bob.begin(None, replaces=former.token)
         withdrawn = await soon(alice.phone.next_withdrawal())
-        assert withdrawn.challenge_id == asked.id
-        assert (await former.look())["state"] == "withdrawn"
+        assert (withdrawn.challenge_id, withdrawn.reason) == (asked.id, WithdrawalReason.REPLACED)
+        body = await former.look()
+        assert (body["state"], body["reason"]) == ("withdrawn", "replaced")
         assert (await newer.look())["state"] == "pending"
 
 

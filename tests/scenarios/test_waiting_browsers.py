@@ -125,6 +125,7 @@ async def test_events_look_as_the_standard_says(desk: Office) -> None:
         async with alice.browser.session.get(path, headers=sign_in.bearer) as response:
             assert (response.status, response.content_type) == (200, "text/event-stream")
             assert response.headers["Cache-Control"] == "no-store"
+            assert response.headers["X-Request-Id"]
             lines = (await soon(response.text())).splitlines()
         fields = dict(line.split(": ", 1) for line in lines if ": " in line)
         assert fields["event"] == "sign-in"

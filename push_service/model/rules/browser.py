@@ -24,13 +24,19 @@ def expire(snapshot: Snapshot, now: Instant) -> Decision[int]:
     return msgspec.structs.replace(decision, reply=len(decision.sign_ins))
 
 
-def withdraw(snapshot: Snapshot, now: Instant, sign_in_id: SignInId, source: str | None) -> Decision[Seen | None]:
+def withdraw(
+    snapshot: Snapshot,
+    now: Instant,
+    sign_in_id: SignInId,
+    source: str | None,
+    reason: Reason = Reason.CANCELLED,
+) -> Decision[Seen | None]:
     """Cancel a sign-in. None: it is over already; how is for the caller to read."""
     changes = Changes(snapshot, now)
     pending = changes.pending(sign_in_id)
     if pending is None:
         return changes.decision(None)
-    over = changes.end(pending, SignInEvent.CANCELLED, Actor.BROWSER, reason=Reason.CANCELLED, source=source)
+    over = changes.end(pending, SignInEvent.CANCELLED, Actor.BROWSER, reason=reason, source=source)
     return changes.decision(changes.seen(over), until=over.expires_at)
 
 

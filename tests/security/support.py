@@ -221,16 +221,19 @@ class RawSocket:
         await self.send(type="authenticate", proof=phone.api.proof("GET", SOCKET, nonce=nonce or hello["nonce"]))
 
     async def close_code(self) -> tuple[int | None, list[Json]]:
-        """Read until the server closes: its code, and the frames that still came."""
+        """Read until the server closes: its code (None where it just hung up), and the frames that still came."""
+        frames: list[Json] = []
         async with asyncio.timeout(PATIENCE):
-            frames = [json.loads(each.data) async for each in self.wire if each.type is aiohttp.WSMsgType.TEXT]
-        return self.wire.close_code, frames
+            while (message := await self.wire.receive()).type is aiohttp.WSMsgType.TEXT:
+                frames.append(json.loads(message.data))
+        return (message.data if message.type is aiohttp.WSMsgType.CLOSE else None), frames
 
 
 @asynccontextmanager
 async def raw_socket(session: aiohttp.ClientSession, **more: Any) -> AsyncIterator[RawSocket]:  # noqa: ANN401 - aiohttp's
     """A socket that has said nothing yet."""
-    async with session.ws_connect(SOCKET, timeout=aiohttp.ClientWSTimeout(ws_close=PATIENCE), **more) as wire:
+    # Closed by hand: aiohttp's client forgets the server's code where its own farewell comes too late.
+    async with session.ws_connect(SOCKET, autoclose=False, **more) as wire:
         yield RawSocket(wire)
 
 

@@ -334,5 +334,5 @@ class Person(RuleBasedStateMachine):
             assert challenge.secret is None or (challenge.secret not in texts and challenge.secret not in rest)
 
 
-Person.TestCase.settings = settings(max_examples=700, stateful_step_count=60, deadline=None)
+Person.TestCase.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
 TestPerson = pytest.mark.security("S-01", "S-12", "S-13", "S-15", "S-31", "S-32")(Person.TestCase)

@@ -10,7 +10,15 @@ from push_service.model.instant import Instant, after
 from push_service.model.policy import READABLE_SECONDS, RESULT_SECONDS
 from push_service.model.sign_in import SignInState
 from push_service.model.user import UserState
-from push_service.model.view import as_of, device_version, other_methods, readable, result_until, wire_version
+from push_service.model.view import (
+    as_of,
+    device_version,
+    other_methods,
+    readable,
+    result_until,
+    wire_version,
+    without_result,
+)
 from tests.support.scene import WITH_CODES, Scene
 
 PUSH, CODE = MethodKind.APP_NOTIFICATION, MethodKind.APP_CODE
@@ -97,6 +105,16 @@ def test_an_outcome_is_readable_for_ten_minutes_and_its_result_for_two() -> None
     assert not readable(approved, after(scene.now, READABLE_SECONDS))
     scene.set_blocked(blocked=True)
     assert result_until(scene.sign_in(begun)) is None
+
+
+def test_a_result_that_is_withheld_leaves_the_rest_as_it_was() -> None:
+    scene = Scene("phone")
+    begun = scene.begun()
+    scene.verify(begun, "phone")
+    seen = scene.memory.watch(begun.sign_in.id)
+    bare = without_result(seen)
+    assert bare.sign_in == msgspec.structs.replace(seen.sign_in, result_jti=None) != seen.sign_in
+    assert bare.challenge == seen.challenge
 
 
 def _others(scene: Scene) -> list[tuple[MethodKind, str]]:

@@ -45,7 +45,7 @@ async def test_without_a_single_bell_everybody_learns_the_outcome_a_little_later
 
 @pytest.mark.reliability("R-08")
 async def test_clients_that_go_away_leave_nothing_behind(tmp_path: Path) -> None:
-    report = await leaks.run(tmp_path, rounds=240, seed=7, say=silent, frozen=False)
+    report = await leaks.run(tmp_path, rounds=120, seed=7, say=silent, frozen=False)
     assert report.faults == []
 
 

@@ -13,10 +13,9 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -33,7 +32,7 @@ from push_service.model.throttle import Charge
 from push_service.ports import Committed
 from push_service.store.sqlite import commands
 from push_service.store.sqlite.store import SqliteStore
-from push_service.store.sqlite.writer import Writer
+from push_service.store.sqlite.writer import Writer, _Job
 from tests.support.service import Service
 
 
@@ -45,49 +44,35 @@ class Mutant(Service):
         self.program = (sys.executable, "-m", "tests.soak.mutants", name, "serve")
 
 
-class _Open:
-    """A connection that shouts before it commits an outcome, and dawdles over it."""
-
-    newest = 0
-
-    def __init__(self, connection: sqlite3.Connection, shout: Callable[[], None]) -> None:
-        self._connection, self._shout = connection, shout
-
-    def execute(self, sql: str, *values: Sequence[object]) -> sqlite3.Cursor:
-        if sql == "COMMIT" and self._decides():
-            self._shout()
-            time.sleep(0.02)
-        return self._connection.execute(sql, *values)
-
-    def _decides(self) -> bool:
-        """Whether this transaction brings outcomes: the rest is committed as it should be, or nobody would be asked."""
-        (newest,) = self._connection.execute("SELECT max(seq) FROM audit WHERE kind = 'sign_in.outcome'").fetchone()
-        decides = newest is not None and newest > _Open.newest
-        _Open.newest = newest or 0
-        return decides
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._connection, name)
-
-
 def replace(owner: object, name: str, by: object) -> None:
     """Put something else in the place of a part, for as long as the process lives."""
     mock.patch.object(owner, name, by).start()
 
 
 def tell_before_commit() -> None:
-    """Callers hear of their decision while its transaction is still open."""
-    commit: Callable[..., None] = Writer._commit
+    """Callers hear of an outcome while its transaction is still open, which stays so a little longer.
 
-    def early(self: Any, *batch: Any) -> None:  # noqa: ANN401 - whatever the real one is given
-        real = self._connection
-        self._connection = _Open(real, lambda: self._loop.call_soon_threadsafe(lambda: [job.tell() for job in batch]))
-        try:
-            commit(self, *batch)
-        finally:
-            self._connection = real
+    Everything else is committed as it should be, or nobody would be asked at all.
+    """
+    commit = Writer._commit
+    newest = 0
+
+    def early(self: Writer) -> None:
+        nonlocal newest
+        query = "SELECT coalesce(max(seq), 0) FROM audit WHERE kind = 'sign_in.outcome'"
+        (latest,) = self._connection.execute(query).fetchone()
+        if latest > newest:
+            newest = latest
+            self._loop.call_soon_threadsafe(_tell, tuple(self._batch))
+            time.sleep(0.02)
+        commit(self)
 
     replace(Writer, "_commit", early)
+
+
+def _tell(batch: Sequence[_Job[object]]) -> None:
+    for job in batch:
+        job.tell()
 
 
 def compare_outside() -> None:

@@ -93,18 +93,15 @@ def _guard(row: tuple[object, ...]) -> int:
 async def test_after_a_restart_an_answer_is_still_known_and_a_proof_still_spent(
     make_service: MakeService, make_office: MakeOffice
 ) -> None:
-    service = await make_service(POLICY__SIGN_IN_SECONDS="2")
+    service = await make_service()
     desk = await make_office(service)
     async with scene(desk) as stage:
-        missed, unanswered = await stage.ask()
-        number = missed.number
         sign_in, challenge = await stage.ask()
         token = stage.phone.sign(challenge, Decision.VERIFY, sign_in.number)
         spent = stage.phone.api.proof("GET", "/v1/device")
         assert (await stage.call("GET", "/v1/device", proof=spent)).status == 200
         first = await stage.post(challenge.id, token)
         assert first.body == {"outcome": "completed"}
-        assert (await missed.outcome())["state"] == "expired"
         await service.kill()
         await service.start()
         again = await stage.call("GET", "/v1/device", proof=spent)
@@ -112,8 +109,6 @@ async def test_after_a_restart_an_answer_is_still_known_and_a_proof_still_spent(
         for same in (token, stage.phone.sign(challenge, Decision.VERIFY, sign_in.number)):
             reply = await stage.post(challenge.id, same)
             assert (reply.status, reply.body) == (200, first.body)
-        late = await stage.post(unanswered.id, stage.phone.sign(unanswered, Decision.VERIFY, number))
-        assert (late.status, late.code, late.body.get("state")) == (409, "too_late", "expired")
 
 
 @pytest.mark.security("S-02")

@@ -132,7 +132,7 @@ async def test_nothing_but_a_fresh_proof_of_the_device_over_this_hello_opens_the
                 forged = jws({"alg": "ES256", "typ": "device-proof+jwt", "kid": kid}, _payload(made), signer)
                 await socket.send(type="authenticate", proof=forged)
                 assert await socket.close_code() == (NOT_AUTHENTICATED, []), name
-        for off in (-61, 63):
+        for off in (-61, 80):
             async with raw_socket(session) as socket:
                 nonce = (await socket.frame())["nonce"]
                 late = proof(phone, "GET", SOCKET, nonce=nonce, iat=int(phone.clock.now()) + off)
@@ -156,7 +156,7 @@ async def test_whoever_has_not_authenticated_within_ten_seconds_is_sent_away(des
         group.create_task(_ping(pinging, ends[2]))
         await asyncio.wait(ends)
         assert [each.result() for each in ends] == [NOT_AUTHENTICATED] * 3
-        assert asyncio.get_running_loop().time() - begun > 8
+        assert asyncio.get_running_loop().time() - begun > 8, "a slow phone was not given its time"
 
 
 async def _dribble(slow: Wire, until: asyncio.Task[int | None]) -> None:

@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.log import server_logger
 
 from push_service.administrator import Administrator
+from push_service.answers import Answers
 from push_service.applications import Applications
 from push_service.bus.local import LocalBus
 from push_service.config import Endpoint, InvalidSettings, Settings, make_data_dir
@@ -27,6 +28,7 @@ from push_service.crypto.sealing import Sealer, key_from_file
 from push_service.decisions import Decisions
 from push_service.delivery.receipts import Receipts
 from push_service.drafts import Drafter
+from push_service.first_factor import FirstFactor
 from push_service.frontends import cors, http, openapi
 from push_service.frontends.device_socket import DeviceSocketFrontend
 from push_service.frontends.devices import DeviceFrontend
@@ -124,23 +126,25 @@ class Server:
         self.core = core
         store, bus, proxies = core.store, core.bus, core.settings.trusted_proxies
         idempotency = Idempotency(store, core.sealer)
+        policy = core.settings.policy.to_policy()
         self.waits = Waits(bus)
         verifier = Verifier(
             store=store,
             waits=self.waits,
             decisions=core.decisions,
-            passwords=core.passwords,
+            first_factor=FirstFactor(store, core.decisions, core.passwords, policy),
             signer=core.keyring,
             drafter=core.drafter,
             applications=core.applications,
-            policy=core.settings.policy.to_policy(),
+            policy=policy,
             issuer=core.public_url,
         )
+        answers = Answers(store, core.decisions, policy)
         self.receipts = Receipts(store, bus)
         self.housekeeping = Housekeeping(store, core.decisions)
         self.operations = OperationsFrontend(store, core.keyring, measured=core.metrics.text)
         self.sockets = DeviceSocketFrontend(
-            verifier, core.registrar, store, bus, self.receipts, own_origin=core.public_url
+            answers, core.registrar, store, bus, self.receipts, own_origin=core.public_url
         )
         sign_in = SignInFrontend(
             verifier, core.applications, store, idempotency, public_url=core.public_url, proxies=proxies
@@ -149,7 +153,7 @@ class Server:
         routes = [
             *sign_in.routes(),
             *DeviceFrontend(
-                verifier, core.registrar, core.keyring, store, self.waits, issuer=core.public_url, proxies=proxies
+                answers, core.registrar, core.keyring, store, self.waits, issuer=core.public_url, proxies=proxies
             ).routes(),
             *self.sockets.routes(),
             *SettingsFrontend(core.registrar, idempotency, public_url=core.public_url, proxies=proxies).routes(),

@@ -10,7 +10,8 @@ import asyncio
 import structlog
 
 from push_service.decisions import Decisions
-from push_service.model.errors import ServiceError
+from push_service.model.errors import ServiceError, Unavailable, UnknownUser
+from push_service.model.ids import UserId
 from push_service.model.rules.browser import expire
 from push_service.ports import Store
 
@@ -49,5 +50,15 @@ class Housekeeping:
         """Write down the expiries that are due; says how many people that concerned."""
         overdue = await self._store.overdue(_AT_ONCE)
         for user_id in overdue:
-            await self._decisions.decide(user_id, expire)
+            await self._expire(user_id)
         return len(overdue)
+
+    async def _expire(self, user_id: UserId) -> None:
+        try:
+            await self._decisions.decide(user_id, expire)
+        except UnknownUser:
+            pass  # removed meanwhile, with all that was under way
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001 - one person's row that can't be read must not stop the tidying for all others
+            _log.exception("housekeeping.defect", user_id=user_id)

@@ -6,9 +6,11 @@ escapes whatever a stranger put into a name. No secret is in an audit record, so
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Callable
+from typing import IO, AnyStr, BinaryIO, Generic, TextIO, cast
 
 import msgspec
 import structlog
@@ -112,6 +114,26 @@ def log_committed(audit: Audit) -> None:
     )
 
 
+class _Lines(Generic[AnyStr]):
+    """Where log lines go. One that can't be written (the disk is full) is lost, and nothing else.
+
+    An outcome is logged after its commit and before anyone is told: nobody may miss it for the log's sake.
+    """
+
+    def __init__(self, file: IO[AnyStr]) -> None:
+        self._file = file
+
+    def write(self, line: AnyStr) -> None:
+        """Write a line, if that can be done."""
+        with contextlib.suppress(OSError):
+            self._file.write(line)
+
+    def flush(self) -> None:
+        """Hand on what was written, if that can be done."""
+        with contextlib.suppress(OSError):
+            self._file.flush()
+
+
 def set_up_logs(level: str, *, json: bool) -> None:
     """Log to standard error, from this level on, as JSON lines or for a terminal."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
@@ -131,9 +153,9 @@ def set_up_logs(level: str, *, json: bool) -> None:
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.BytesLoggerFactory(file=sys.stderr.buffer)
+        logger_factory=structlog.BytesLoggerFactory(file=cast("BinaryIO", _Lines(sys.stderr.buffer)))
         if json
-        else structlog.WriteLoggerFactory(file=sys.stderr),
+        else structlog.WriteLoggerFactory(file=cast("TextIO", _Lines(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(

@@ -36,10 +36,10 @@ from push_service.model.method import Draft, Methods
 from push_service.model.policy import SETTINGS_CHANGE_SECONDS, SETTINGS_READING_SECONDS, Policy
 from push_service.model.rules import registration
 from push_service.model.sign_in import SignIn, SignInState
+from push_service.model.tokens import sign_in_of
 from push_service.model.user import Activation, User
 from push_service.model.view import Seen, as_of
 from push_service.ports import Duplicate, Store
-from push_service.verifier import sign_in_of
 
 _CODE_BYTES = 15
 """120 bits: enough without an identifier (NIST SP 800-63B-4, 4.1.2.2), and 24 letters and digits in base32."""

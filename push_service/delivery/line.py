@@ -37,6 +37,7 @@ class DeviceLine:
         self.device = device
         self._store, self._send, self._close = store, send, close
         self._shown: dict[ChallengeId, Pending] = {}
+        self._answered: set[ChallengeId] = set()
         self._rung = False
         self._looking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -59,6 +60,7 @@ class DeviceLine:
     def answered(self, challenge_id: ChallengeId) -> None:
         """This device's own answer was taken: it needn't be told that the prompt is gone."""
         self._shown.pop(challenge_id, None)
+        self._answered.add(challenge_id)
 
     async def end(self, code: int | None = None) -> None:
         """Stop looking; with a code, close the socket too."""
@@ -94,8 +96,10 @@ class DeviceLine:
         for challenge_id in self._shown.keys() - open_now.keys():
             await self._take_back(challenge_id)
             self._shown.pop(challenge_id, None)  # only now: the store may be away, and then this is tried again
+        # What was read may be older than an answer that came meanwhile: an answered prompt is not shown anew.
+        self._answered &= open_now.keys()
         for challenge_id, (challenge, pending) in open_now.items():
-            if challenge_id not in self._shown:
+            if challenge_id not in self._shown and challenge_id not in self._answered:
                 self._shown[challenge_id] = pending
                 await self._send(frames.challenge(challenge))
         deadlines = [each.sign_in.expires_at for each in found.live if each.sign_in.open_at(now)]

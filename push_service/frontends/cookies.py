@@ -11,7 +11,7 @@ from aiohttp import web
 from push_service.frontends import http
 from push_service.model.errors import InvalidToken, OriginNotAllowed, UnsupportedMediaType
 from push_service.model.ids import SignInId
-from push_service.verifier import sign_in_of
+from push_service.model.tokens import sign_in_of
 
 NAME = "__Host-sign-in"
 

@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from push_service import strict_json
+from push_service.answers import Answers
 from push_service.crypto.answers import ReceivedAnswer
 from push_service.delivery import frames
 from push_service.delivery.line import (
@@ -34,7 +35,6 @@ from push_service.model.policy import Rate
 from push_service.model.throttle import spend
 from push_service.ports import Bus, Store, Topic
 from push_service.registrar import Registrar
-from push_service.verifier import Verifier
 
 PATH = "/v1/device/socket"
 HEARTBEAT_SECONDS = 30
@@ -74,7 +74,7 @@ class DeviceSocketFrontend:
 
     def __init__(
         self,
-        verifier: Verifier,
+        answers: Answers,
         registrar: Registrar,
         store: Store,
         bus: Bus,
@@ -83,7 +83,7 @@ class DeviceSocketFrontend:
         own_origin: str,
     ) -> None:
         """Translate for these use cases."""
-        self._verifier, self._registrar, self._store, self._bus = verifier, registrar, store, bus
+        self._answers, self._registrar, self._store, self._bus = answers, registrar, store, bus
         self._receipts, self._own_origin = receipts, own_origin
         self._lines: dict[DeviceId, DeviceLine] = {}
 
@@ -198,7 +198,7 @@ class DeviceSocketFrontend:
 
     async def _answer(self, answer: str, ref: str | None, line: DeviceLine) -> bytes:
         try:
-            challenge_id, outcome = await self._verifier.answer(line.device, answer, shown=line.shown)
+            challenge_id, outcome = await self._answers.take(line.device, answer, shown=line.shown)
         except TooLate as late:
             named = ReceivedAnswer(answer).challenge_id
             return frames.outcome(ref, named, late.code, state=late.state, reported=late.reported)

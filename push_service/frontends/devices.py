@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 from aiohttp import web
 
+from push_service.answers import Answers
 from push_service.crypto.keyring import JwkSet, Keyring
 from push_service.delivery.frames import challenge_document
 from push_service.delivery.line import asked_on_phone
@@ -33,7 +34,6 @@ from push_service.model.user import Pending
 from push_service.model.view import device_version
 from push_service.ports import Store, Topic
 from push_service.registrar import ActivateRequest, Registrar
-from push_service.verifier import Verifier
 from push_service.waits import Look, Waits
 
 
@@ -78,7 +78,7 @@ class DeviceFrontend:
 
     def __init__(
         self,
-        verifier: Verifier,
+        answers: Answers,
         registrar: Registrar,
         keyring: Keyring,
         store: Store,
@@ -88,7 +88,7 @@ class DeviceFrontend:
         proxies: Networks,
     ) -> None:
         """Translate for these use cases."""
-        self._verifier, self._registrar, self._keyring = verifier, registrar, keyring
+        self._answers, self._registrar, self._keyring = answers, registrar, keyring
         self._store, self._waits, self._issuer, self._proxies = store, waits, issuer, proxies
 
     def routes(self) -> list[Route]:
@@ -201,7 +201,7 @@ class DeviceFrontend:
         """`POST /v1/device/challenges/{id}/answer`."""
         device = await self._device(request)
         body = await http.read(request, AnswerBody)
-        _, outcome = await self._verifier.answer(device, body.answer, request.match_info["id"])
+        _, outcome = await self._answers.take(device, body.answer, request.match_info["id"])
         if outcome is AnswerOutcome.WRONG_NUMBER:
             raise errors.WrongNumber
         return http.json_reply(OutcomeWire(outcome.value))

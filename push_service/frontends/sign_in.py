@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from push_service.applications import Applications
+from push_service.first_factor import Begin
 from push_service.frontends import asker, http
 from push_service.frontends.cookies import token_for
 from push_service.frontends.http import Networks, Route
@@ -27,10 +28,11 @@ from push_service.model.errors import InvalidRequest
 from push_service.model.ids import ChallengeId, MethodId, SignInId
 from push_service.model.instant import Instant
 from push_service.model.sign_in import SignInState
+from push_service.model.tokens import registration_token
 from push_service.model.view import Seen, wire_version
 from push_service.ports import Store
 from push_service.strict_json import decode
-from push_service.verifier import Begin, Begun, Verifier, registration_token
+from push_service.verifier import Begun, Verifier
 
 MAX_WAIT = 60
 COMMENT_SECONDS = 15.0

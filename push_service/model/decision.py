@@ -31,7 +31,6 @@ class AuditKind(StrEnum):
     SIGN_IN_ASKED = "sign_in.asked"
     SIGN_IN_OUTCOME = "sign_in.outcome"
     SIGN_IN_REFUSED = "sign_in.refused"
-    RESULT_WITHHELD = "sign_in.result_withheld"
     ANSWER_REFUSED = "answer.refused"
     FRAUD_REPORTED = "fraud.reported"
     ACTIVATION_ISSUED = "activation.issued"

@@ -149,4 +149,5 @@ def _record(sign_in: SignIn, kind: AuditKind) -> Audit:
         data["reason"] = sign_in.reason.value
     if not sign_in.proven:
         data["vouched"] = "true"
-    return Audit(kind=kind, actor=Actor.BROWSER, sign_in_id=sign_in.id, source=sign_in.asker.ip, data=data)
+    actor = Actor.BROWSER if sign_in.proven else Actor.APPLICATION
+    return Audit(kind=kind, actor=actor, sign_in_id=sign_in.id, source=sign_in.asker.ip, data=data)

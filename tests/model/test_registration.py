@@ -206,6 +206,7 @@ def test_a_question_that_no_method_is_left_to_answer_is_withdrawn() -> None:
     assert (sign_in.state, scene.challenge(seen).reason) == (SignInState.PENDING, Reason.METHODS_CHANGED)
     assert scene.sign_in(none_yet) == none_yet.sign_in
     version = sign_in.version
+    assert version == seen.sign_in.version + 2  # asked by the code, and the code withdrawn
     assert scene.remove_method(code).refusal is not None
     assert scene.sign_in(seen).version == version
     assert scene.choose(seen, scene.method(PUSH, "phone").id).reply is not None

@@ -10,6 +10,7 @@ import json
 import random
 import resource
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.soak.browsers import Caller, address_of, basic, begin
 from tests.soak.crowd import LightPhone, enrol
 from tests.soak.gauges import eventually
 from tests.soak.story import WIDE_OPEN
-from tests.support.people import PASSWORD
+from tests.support.people import PASSWORD, office
 from tests.support.service import Service
 
 PATIENCE_SECONDS = 30.0
@@ -109,6 +110,30 @@ async def test_a_full_disk_is_refused_and_healed_from_without_a_restart(
     assert begun.state == "pending"
     with checker.copied(service.folder / "data" / "push-service.db") as connection:
         assert checker.check_rows(connection) == []
+
+
+@pytest.mark.reliability("R-24")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+async def test_a_log_that_cannot_be_written_costs_nobody_their_answer(tmp_path: Path) -> None:
+    (tmp_path / "server.log").symlink_to("/dev/full")
+    service = Service(tmp_path, **WIDE_OPEN | {"LOG_LEVEL": "info"})
+    await service.start()
+    try:
+        async with office(service) as desk:
+            app = await desk.application()
+            [owner] = await enrol(desk, address_of(service), 1)
+        phone = LightPhone(address_of(service), service.url, owner, random.Random(1))  # noqa: S311
+        caller = Caller(address_of(service))
+        await phone.connect()
+        begun = await begin(caller, app, owner.username)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await phone.prompted(begun.challenge)
+            phone.answer(begun)
+            assert await phone.told(begun.challenge) == "completed"
+        phone.close()
+        caller.close()
+    finally:
+        await service.kill()
 
 
 @pytest.mark.reliability("R-23")

@@ -123,10 +123,12 @@ def beginning(
     now: Instant, *, sign_in_id: SignInId | None = None, replaces: SignInId | None = None, seconds: float = 120
 ) -> Rule[Seen]:
     """A begin with the right password."""
+    challenge_id = ids.challenge_id()
+    payload = jws.base64url(msgspec.json.encode({"id": challenge_id}))
     draft = Draft(
-        challenge_id=ids.challenge_id(),
+        challenge_id=challenge_id,
         nonce=secrets.token_urlsafe(18),
-        context=f"{secrets.token_hex(8)}.e30.{secrets.token_hex(8)}",
+        context=f"{secrets.token_hex(8)}.{payload}.{secrets.token_hex(8)}",
         numbers=("31415926", "27182818", "16180339", "14142135"),
         requested_at=now,
         expires_at=after(now, seconds),

@@ -79,6 +79,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body: type | None = None
     query: type | None = None
     replies: dict[int, type | None]
+    """By status, what is in the body; None: nothing that has a shape."""
+    media: str | None = None
+    """The content type of a reply without a shape; None: it has no body."""
     errors: tuple[type[ServiceError], ...] = ()
     security: tuple[str, ...] = ()
     idempotent: bool = False

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from push_service import __version__
-from push_service.frontends.http import Problem, Route
+from push_service.frontends.http import JSON, Problem, Route, UnexpectedError
 from push_service.model import errors
 from push_service.model.errors import ServiceError
 
 _WITH_BODY = (errors.InvalidRequest, errors.BodyTooLarge, errors.UnsupportedMediaType)
+_ANYWHERE = (errors.NotFound, errors.MethodNotAllowed)
+"""What is answered on paths and by methods that are not in the document."""
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _HEADERS = {
     "X-Request-Id": {"schema": {"type": "string"}, "description": "Names this request in the logs."},
@@ -43,7 +45,11 @@ def document(routes: Sequence[Route], public_url: str) -> bytes:
             },
             "servers": [{"url": public_url}],
             "paths": paths,
-            "components": {"schemas": components, "securitySchemes": _SECURITY},
+            "components": {
+                "schemas": components,
+                "securitySchemes": _SECURITY,
+                "responses": {kind.__name__: _refusal(kind.status, (kind,)) for kind in _ANYWHERE},
+            },
         }
     )
 
@@ -107,7 +113,9 @@ def _replies(route: Route) -> Document:
     for status, shape in route.replies.items():
         reply: Document = {"description": route.summary, "headers": _HEADERS}
         if shape is not None:
-            reply["content"] = {"application/json": {"schema": _reference(shape)}}
+            reply["content"] = {JSON: {"schema": _reference(shape)}}
+        elif route.media is not None:
+            reply["content"] = {route.media: {"schema": {"type": "object" if route.media == JSON else "string"}}}
         made[str(status)] = reply
     return made
 
@@ -117,6 +125,8 @@ def _refusals(route: Route) -> Document:
         *route.errors,
         *(_WITH_BODY if route.body else ()),
         *((errors.InvalidRequest,) if route.idempotent else ()),
+        *((errors.NotFound,) if "{" in route.path else ()),
+        UnexpectedError,
     }
     by_status: dict[int, list[type[ServiceError]]] = defaultdict(list)
     for kind in sorted(kinds, key=lambda each: each.code):

@@ -43,13 +43,13 @@ class OperationsFrontend:
     def routes(self) -> list[Route]:
         """What is served here."""
         return [
-            _route("/livez", self.live, "Whether the process is alive", {200: None}),
+            _route("/livez", self.live, "Whether the process is alive", {200: None}, "text/plain"),
             _route("/readyz", self.ready, "Whether it should be sent work", {200: Readiness, 503: Readiness}),
-            _route("/metrics", self.metrics, "Prometheus metrics", {200: None}),
+            _route("/metrics", self.metrics, "Prometheus metrics", {200: None}, "text/plain"),
             _route(
                 "/.well-known/jwks.json", self.keys, "The keys that results and contexts verify with", {200: JwkSet}
             ),
-            _route("/openapi.json", self.description, "This interface", {200: None}),
+            _route("/openapi.json", self.description, "This interface", {200: None}, http.JSON),
         ]
 
     async def live(self, _: web.Request) -> web.StreamResponse:
@@ -82,5 +82,9 @@ class OperationsFrontend:
         return web.Response(body=self._description(), content_type=http.JSON)
 
 
-def _route(path: str, handle: http.Handle, summary: str, replies: dict[int, type | None]) -> Route:
-    return Route(method="GET", path=path, handle=handle, summary=summary, tag="Operations", replies=replies)
+def _route(
+    path: str, handle: http.Handle, summary: str, replies: dict[int, type | None], media: str | None = None
+) -> Route:
+    return Route(
+        method="GET", path=path, handle=handle, summary=summary, tag="Operations", replies=replies, media=media
+    )

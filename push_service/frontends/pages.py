@@ -51,8 +51,16 @@ class PagesFrontend:
     def routes(self) -> list[Route]:
         """What is served here. Pages are not part of the interface that others program against."""
         return [
-            _page("/", self.root, "To the sign-in page"),
-            _page("/sign-in", self.sign_in_page, "The hosted sign-in page"),
+            Route(
+                method="GET",
+                path="/",
+                handle=self.root,
+                summary="To the sign-in page",
+                tag="Pages",
+                replies={302: None},
+                media="text/plain",
+            ),
+            _page("/sign-in", self.sign_in_page, "The hosted sign-in page", (200, 400)),
             _page("/registration", self.registration_page, "The hosted registration page"),
             _page("/activate", self.activate_page, "Where a phone's camera leads without the app"),
             Route(
@@ -178,5 +186,13 @@ def page_headers(redirect_uri: str = "") -> dict[str, str]:
     }
 
 
-def _page(path: str, handle: http.Handle, summary: str) -> Route:
-    return Route(method="GET", path=path, handle=handle, summary=summary, tag="Pages", replies={200: None})
+def _page(path: str, handle: http.Handle, summary: str, statuses: tuple[int, ...] = (200,)) -> Route:
+    return Route(
+        method="GET",
+        path=path,
+        handle=handle,
+        summary=summary,
+        tag="Pages",
+        replies=dict.fromkeys(statuses),
+        media="text/html",
+    )

@@ -108,6 +108,7 @@ class SignInFrontend:
                 handle=self.events,
                 summary="Watch a sign-in as server-sent events",
                 replies={200: None},
+                media="text/event-stream",
                 errors=(InvalidRequest, errors.TooManyWaits, *one),
             ),
             route(

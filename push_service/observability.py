@@ -121,7 +121,7 @@ class _Lines(Generic[AnyStr]):
     """
 
     def __init__(self, file: IO[AnyStr]) -> None:
-        self._file = file
+        self._file: IO[AnyStr] = file
 
     def write(self, line: AnyStr) -> None:
         """Write a line, if that can be done."""

@@ -47,10 +47,10 @@ class SqliteStores:
     """A file in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.path, self.clock = folder / "data.db", HandClock()
+        self.path, self.clock, self.sealer = folder / "data.db", HandClock(), Sealer(bytes(32))
 
     def open(self, foreign: Foreign = lambda _: None) -> AbstractAsyncContextManager[Store]:
-        return SqliteStore(self.path, Sealer(bytes(32)), clock=self.clock, foreign=foreign)
+        return SqliteStore(self.path, self.sealer, clock=self.clock, foreign=foreign)
 
     def audit(self) -> list[Recorded]:
         with closing(sqlite3.connect(self.path)) as connection:

@@ -14,7 +14,7 @@ from push_service import housekeeping as housekeeping_module
 from push_service.bus.local import LocalBus
 from push_service.decisions import Decisions
 from push_service.housekeeping import Housekeeping
-from push_service.model.ids import DeviceId, SignInId, UserId
+from push_service.model.ids import DeviceId, UserId
 from push_service.model.instant import after
 from push_service.model.rules.administration import remove_user
 from push_service.model.rules.answer import reached
@@ -140,10 +140,10 @@ async def test_it_goes_on_after_trouble_with_the_store(
     stores.clock.advance(120)
     until = after(await store.now(), 60)
     await store.spend_proof(DeviceId("dev_1"), "jti", until)
-    refused = asyncio.Event()
+    refused, swept = asyncio.Event(), asyncio.Event()
 
-    class Refusing(SqliteStore):
-        """Says when it could not be read."""
+    class Observed(SqliteStore):
+        """Says when it could not be read, and when something was swept away."""
 
         async def overdue(self, limit: int) -> list[UserId]:
             try:
@@ -152,21 +152,25 @@ async def test_it_goes_on_after_trouble_with_the_store(
                 refused.set()
                 raise
 
+        async def sweep(self) -> int:
+            gone = await super().sweep()
+            if gone:
+                swept.set()
+            return gone
+
     async with (
-        Refusing(stores.path, stores.sealer, clock=stores.clock) as beside,
-        bus.listen(Topic.sign_in(SignInId(seen.sign_in.id))) as listener,
+        Observed(stores.path, stores.sealer, clock=stores.clock) as beside,
+        bus.listen(Topic.sign_in(seen.sign_in.id)) as listener,
     ):
         with closing(sqlite3.connect(stores.path)) as other:
             other.execute("ALTER TABLE sign_ins RENAME TO away")
-            async with (
-                running(Housekeeping(beside, Decisions(beside, bus)), monkeypatch) as task,
-                asyncio.timeout(SOON),
-            ):
+            housekeeping = Housekeeping(beside, Decisions(beside, bus))
+            async with running(housekeeping, monkeypatch) as task, asyncio.timeout(SOON):
                 await refused.wait()
                 assert not task.done()
                 other.execute("ALTER TABLE away RENAME TO sign_ins")
                 assert await listener.heard(SOON) < SOON
                 stores.clock.advance(61)
-                while not await store.spend_proof(DeviceId("dev_1"), "jti", until):
-                    await asyncio.sleep(0.01)
+                await swept.wait()
+                assert await store.spend_proof(DeviceId("dev_1"), "jti", until)
     assert states(stores)[seen.sign_in.id] == "expired"

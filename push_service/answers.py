@@ -36,42 +36,45 @@ class Answers:
         shown: Callable[[ChallengeId], Pending | None] = lambda _: None,
     ) -> tuple[ChallengeId, AnswerOutcome]:
         """Take a device's signed answer. `challenge_id`, where the request names it too, must be the answer's."""
+        found: Pending | None = None
         try:
-            return await self._decide(device, token, challenge_id, shown)
+            received = ReceivedAnswer(token)
+            named = ChallengeId(challenge_id if challenge_id is not None else received.challenge_id)
+            found = shown(named) or await self._of_user(device, named)
+            return named, await self._decide(device, received, found)
         except (InvalidAnswer, UnknownChallenge) as refusal:
             await self._decisions.record(
                 Audit(
                     kind=AuditKind.ANSWER_REFUSED,
                     actor=Actor.DEVICE,
                     user_id=device.user_id,
+                    sign_in_id=found.sign_in.id if found else None,
                     code=refusal.code,
                     source=device.id,
                 )
             )
             raise
 
-    async def _decide(
-        self, device: Device, token: str, named: str | None, shown: Callable[[ChallengeId], Pending | None]
-    ) -> tuple[ChallengeId, AnswerOutcome]:
-        received = ReceivedAnswer(token)
-        challenge_id = ChallengeId(named if named is not None else received.challenge_id)
-        found = shown(challenge_id) or await self._store.challenge(challenge_id)
-        if found is None or found.challenge is None or found.sign_in.user_id != device.user_id:
+    async def _of_user(self, device: Device, challenge_id: ChallengeId) -> Pending:
+        """The challenge, if it is this device's person who is asked. Raises UnknownChallenge."""
+        found = await self._store.challenge(challenge_id)
+        if found is None or found.sign_in.user_id != device.user_id:
+            raise UnknownChallenge
+        return found
+
+    async def _decide(self, device: Device, received: ReceivedAnswer, found: Pending) -> AnswerOutcome:
+        challenge, sign_in = found.challenge, found.sign_in
+        if challenge is None:
             raise UnknownChallenge
         now = await self._store.now()
-        given = received.check(device, found.challenge, now)
-        if found.challenge.state is ChallengeState.PENDING and found.sign_in.open_at(now):
-            require_number(given, found.challenge)
-            rule = functools.partial(
-                answering.answer,
-                given=given,
-                methods=self._methods,
-                policy=self._policy,
-            )
+        given = received.check(device, challenge, now)
+        if challenge.state is ChallengeState.PENDING and sign_in.open_at(now):
+            require_number(given, challenge)
+            rule = functools.partial(answering.answer, given=given, methods=self._methods, policy=self._policy)
             outcome = await self._decisions.decide(device.user_id, rule)
             if outcome is not None:
-                return challenge_id, outcome
-        return challenge_id, await self._again(device, challenge_id, given)
+                return outcome
+        return await self._again(device, challenge.id, given)
 
     async def _again(self, device: Device, challenge_id: ChallengeId, given: SignedAnswer) -> AnswerOutcome:
         now = await self._store.now()

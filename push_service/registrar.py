@@ -18,7 +18,7 @@ from push_service.drafts import Drafter
 from push_service.methods import OFFERED
 from push_service.model import ids
 from push_service.model.application import SETTINGS
-from push_service.model.decision import Actor, Remembered
+from push_service.model.decision import Actor, Audit, AuditKind, Remembered
 from push_service.model.device import MAX_DEVICE_NAME, Device, DeviceState, PublicKey
 from push_service.model.errors import (
     FreshSignInRequired,
@@ -36,6 +36,7 @@ from push_service.model.method import Draft, Methods
 from push_service.model.policy import SETTINGS_CHANGE_SECONDS, SETTINGS_READING_SECONDS, Policy
 from push_service.model.rules import registration
 from push_service.model.sign_in import SignIn, SignInState
+from push_service.model.throttle import Charge
 from push_service.model.tokens import sign_in_of
 from push_service.model.user import Activation, User
 from push_service.model.view import Seen, as_of
@@ -141,7 +142,20 @@ class Registrar:
         return issued
 
     async def activate(self, request: ActivateRequest, source: str | None) -> tuple[Device, User]:
-        """Bind a phone. The same code and key again: the same answer, for a phone that lost the first."""
+        """Bind a phone. The same code and key again: the same answer, for a phone that lost the first.
+
+        Raises InvalidKey, InvalidProof, InvalidActivationCode, and TooManyRequests for an address that guesses on.
+        """
+        try:
+            return await self._activate(request, source)
+        except (InvalidKey, InvalidProof, InvalidActivationCode) as refusal:
+            # What an open code is refused for is recorded with the person; this is for codes that name nobody.
+            await self._store.debit((Charge.one(f"activations:{source}", self._policy.begins_per_address),))
+            refused = Audit(kind=AuditKind.ACTIVATION_REFUSED, actor=Actor.DEVICE, code=refusal.code, source=source)
+            await self._decisions.record(refused)
+            raise
+
+    async def _activate(self, request: ActivateRequest, source: str | None) -> tuple[Device, User]:
         now = await self._store.now()
         expected = proofs.Expected(method="POST", url=f"{self._issuer}/v1/devices", now=now, activation=request.code)
         try:
@@ -193,12 +207,27 @@ class Registrar:
         now = await self._store.now()
         device = await self.device(DeviceId(proofs.device_of(proof, now)))
         expected = proofs.Expected(method=method, url=f"{self._issuer}{path}", now=now, nonce=nonce)
-        jti_hash = proofs.check(proof, device.key, expected)
-        if nonce is None:
-            until = after(now, 2 * proofs.SKEW_SECONDS)
-            if not await self._store.spend_proof(device.id, jti_hash, until):
-                raise InvalidProof("This proof was used before.", server_time=rfc3339(now))
+        try:
+            jti_hash = proofs.check(proof, device.key, expected)
+            if nonce is None:
+                await self._spend(device, jti_hash, now)
+        except InvalidProof as refusal:
+            await self._decisions.record(
+                Audit(
+                    kind=AuditKind.DEVICE_REFUSED,
+                    actor=Actor.DEVICE,
+                    user_id=device.user_id,
+                    code=refusal.code,
+                    source=device.id,
+                )
+            )
+            raise
         return device
+
+    async def _spend(self, device: Device, jti_hash: str, now: Instant) -> None:
+        until = after(now, 2 * proofs.SKEW_SECONDS)
+        if not await self._store.spend_proof(device.id, jti_hash, until):
+            raise InvalidProof("This proof was used before.", server_time=rfc3339(now))
 
     async def device(self, device_id: DeviceId) -> Device:
         """An active device. Raises UnknownDevice."""

@@ -15,15 +15,11 @@ _encode = msgspec.json.Encoder().encode
 PROTOCOL = 1
 
 WITHDRAWN_REASONS: dict[Reason | None, str] = {
-    None: "answered_elsewhere",
-    Reason.DENIED_ON_PHONE: "answered_elsewhere",
-    Reason.FRAUD_REPORTED: "answered_elsewhere",
-    Reason.WRONG_NUMBER: "answered_elsewhere",
     Reason.OTHER_METHOD: "other_method",
     Reason.ASKED_AGAIN: "replaced",
     Reason.REPLACED: "replaced",
 }
-"""What a phone is told of a prompt that ended without it; any other reason is `cancelled`."""
+"""What a phone is told of a prompt that ended without any answer; every other reason is `cancelled`."""
 
 
 class _Hello(msgspec.Struct, frozen=True, tag="hello"):

@@ -134,4 +134,6 @@ def asked_on_phone(live: tuple[Pending, ...], now: Instant) -> list[tuple[Challe
 def _why(challenge: Challenge | None) -> str:
     if challenge is None or challenge.state in {ChallengeState.PENDING, ChallengeState.EXPIRED}:
         return "expired"
+    if challenge.answered_by is not None:
+        return "answered_elsewhere"
     return frames.WITHDRAWN_REASONS.get(challenge.reason, "cancelled")

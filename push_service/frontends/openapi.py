@@ -10,6 +10,7 @@ import msgspec
 
 from push_service import __version__
 from push_service.frontends.http import JSON, Problem, Route, UnexpectedError
+from push_service.frontends.wire import SignInWire
 from push_service.model import errors
 from push_service.model.errors import ServiceError
 
@@ -73,6 +74,10 @@ _SECURITY: Document = {
 }
 
 
+def _reference(shape: type) -> Document:
+    return {"$ref": _REFERENCE.format(name=shape.__name__)}
+
+
 def _operation(route: Route) -> Document:
     operation: Document = {
         "summary": route.summary,
@@ -115,9 +120,28 @@ def _replies(route: Route) -> Document:
         if shape is not None:
             reply["content"] = {JSON: {"schema": _reference(shape)}}
         elif route.media is not None:
-            reply["content"] = {route.media: {"schema": {"type": "object" if route.media == JSON else "string"}}}
+            reply["content"] = {route.media: {"schema": _UNSHAPED.get(route.media, {"type": "string"})}}
         made[str(status)] = reply
     return made
+
+
+_UNSHAPED: dict[str, Document] = {
+    JSON: {"type": "object"},
+    # Each event of the stream, field by field.
+    "text/event-stream": {
+        "type": "object",
+        "required": ["event", "id", "data"],
+        "properties": {
+            "event": {"const": "sign-in"},
+            "id": {"type": "string", "pattern": "^[0-9]+$", "description": "The sign-in's version."},
+            "data": {
+                "type": "string",
+                "contentMediaType": JSON,
+                "contentSchema": _reference(SignInWire),
+            },
+        },
+    },
+}
 
 
 def _refusals(route: Route) -> Document:
@@ -156,7 +180,3 @@ def _shapes(route: Route) -> Iterable[type]:
     if route.body is not None:
         yield route.body
     yield from (shape for shape in route.replies.values() if shape is not None)
-
-
-def _reference(shape: type) -> Document:
-    return {"$ref": _REFERENCE.format(name=shape.__name__)}

@@ -20,6 +20,7 @@ from push_service.model.view import Seen, other_methods, wire_version
 Text = Annotated[str, Meta(max_length=1024)]
 Id = Annotated[str, Meta(min_length=1, max_length=128)]
 Token = Annotated[str, Meta(min_length=1, max_length=256)]
+Address = Annotated[str, Meta(max_length=45, extra_json_schema={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]})]
 Jws = Annotated[str, Meta(min_length=1, max_length=8192)]
 
 LABELS: dict[MethodKind, str] = {
@@ -34,7 +35,7 @@ LABELS: dict[MethodKind, str] = {
 class ClientBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The browser that an application asks for."""
 
-    ip: Annotated[str, Meta(max_length=45)] | None = None
+    ip: Address | None = None
     user_agent: Text | None = None
 
 

@@ -25,8 +25,9 @@ class AppNotification:
 
     def ask(self, guard: Guard, method: Method, draft: Draft, taken: Iterable[str], policy: Policy) -> Question:
         """Ask every enrolled device, with a number that none of the person's other prompts has."""
-        names = ", ".join(device.name for device in guard.devices)
-        devices = tuple(device.id for device in guard.devices)
+        on = {each.device_id for each in guard.methods if each.kind is self.kind and not each.disabled}
+        asked = [device for device in guard.devices if device.id in on]
+        names, devices = ", ".join(each.name for each in asked), tuple(each.id for each in asked)
         if policy.confirm is Confirm.TAP:
             return Question(secret=None, digits=0, target=names or method.target, devices=devices)
         used = frozenset(taken)

@@ -41,6 +41,14 @@ def test_every_phone_is_asked_for_the_number_of_the_policys_digits() -> None:
     assert (question.secret, question.digits) == (NUMBERS[0][:6], 6)
 
 
+def test_a_phone_whose_notifications_were_switched_off_is_not_asked_with_the_others() -> None:
+    scene = Scene("phone", "tablet")
+    off = scene.method(MethodKind.APP_NOTIFICATION, "tablet")
+    methods = tuple(msgspec.structs.replace(each, disabled=each.id == off.id) for each in scene.guard.methods)
+    scene.set_guard(methods=methods)
+    assert _asked(scene).devices == (phone("phone").id,)
+
+
 def test_the_number_is_none_that_another_prompt_of_the_person_shows() -> None:
     scene = Scene("phone")
     shown: tuple[str, ...] = ()

@@ -80,9 +80,15 @@ def test_who_lost_every_method_registers_anew_only_for_a_day_after_a_reset() -> 
 
 
 def test_who_lost_every_method_without_a_reset_cannot_register_by_password() -> None:
-    scene = Scene()
+    scene = Scene(state=UserState.ENFORCED)
     scene.set_guard(ever_registered=True)
     assert scene.begun().sign_in.reason is Reason.NO_METHOD
+
+
+def test_whoever_is_only_enabled_may_register_however_long_ago_the_methods_went() -> None:
+    scene = Scene(state=UserState.ENABLED)
+    scene.set_guard(ever_registered=True)
+    assert scene.begun().sign_in.state is SignInState.REGISTRATION_REQUIRED
 
 
 @pytest.mark.security("S-17")

@@ -21,7 +21,7 @@ from push_service.model.rules.ask import ask_first
 from push_service.model.rules.changes import Changes
 from push_service.model.sign_in import Asker, Reason, SignIn, SignInEvent, SignInState, result_jti
 from push_service.model.throttle import Charge, spend, wait_seconds
-from push_service.model.user import Guard, Snapshot, UserState, primary_method, usable_methods
+from push_service.model.user import Snapshot, User, UserState, primary_method, usable_methods
 from push_service.model.view import Seen
 
 PASSWORD_ONLY = ("pwd",)
@@ -99,7 +99,7 @@ def _verify(
     """How the sign-in of a person who needs a second factor begins."""
     now, user = changes.now, changes.user
     usable = usable_methods(user.guard, methods)
-    if not usable and not _may_register(user.guard, policy, now):
+    if not usable and not _may_register(user, policy, now):
         return _over(sign_in, now, SignInState.FAILED, Reason.NO_METHOD)
     if len(changes.live) >= policy.pending_per_person:
         first_end = min(each.sign_in.expires_at for each in changes.live)
@@ -129,12 +129,13 @@ def _registering(sign_in: SignIn, request: BeginRequest, policy: Policy) -> Sign
     )
 
 
-def _may_register(guard: Guard, policy: Policy, now: Instant) -> bool:
-    """Registering with a password alone is for those who never had a method, or were reset a short while ago.
+def _may_register(user: User, policy: Policy, now: Instant) -> bool:
+    """Registering with a password alone: whoever is only `enabled`, never had a method, or was reset a short while ago.
 
     Otherwise whoever has the password could wait for the last method to go, and register a phone of their own.
     """
-    if not guard.ever_registered:
+    guard = user.guard
+    if user.state is UserState.ENABLED or not guard.ever_registered:
         return True
     return guard.reset_at is not None and now < after(guard.reset_at, policy.reset_grace_seconds)
 

@@ -21,7 +21,9 @@ export function activation({ token, trouble, over }) {
     if (!token) return void setTimeout(over); // not before the page around it stands
     node.replaceChildren(element("p", { class: "doing" }, "Getting a code for your phone…"));
     try {
-      const made = await askSteadily("POST", "/v1/me/devices", { token, trouble, signal: ended.signal });
+      // A new code voids the one before it: the key keeps a repeated request from doing that to its own first answer.
+      const key = crypto.randomUUID();
+      const made = await askSteadily("POST", "/v1/me/devices", { token, key, trouble, signal: ended.signal });
       const { nodes, stop } = codeToScan(made, fetchCode);
       stopClock = stop;
       node.replaceChildren(...nodes);

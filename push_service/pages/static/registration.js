@@ -2,15 +2,15 @@
  * Adding a phone from a link that another sign-in page gave.
  *
  * The registration token stands in the address's fragment, which browsers send to nobody; it is taken out of the
- * address bar before anything else. The page then watches the account: the token dies with the sign-in's need for it,
- * so a token that opens nothing any more means that there is nothing left to do here.
+ * address bar before anything else. The page then tries the token from time to time: it dies with the sign-in's need
+ * for it, mostly because the phone was added, but also when the sign-in ended. The page can't tell one from the other.
  */
 
 import { Problem, askSteadily, pause } from "./api.js";
 import { activation } from "./activation.js";
 import { connectionNotice, element, heading, icon, show } from "./dom.js";
 
-/** Seconds between looks at the account. */
+/** Seconds between tries of the token. */
 const LOOK_EVERY = 3;
 
 const step = document.getElementById("step");
@@ -25,27 +25,23 @@ function outcome(sign, tone, title, text) {
 const noLink = () => outcome("warn", "warn", "This link can't be used",
   "It is incomplete, was used already, or has run out. Go back to your sign-in and begin again.");
 
-const added = () => outcome("done", "good", "Your phone is added",
-  "Go back to your sign-in: it goes on there by itself. You can close this page.");
+const over = () => outcome("done", "good", "Go back to your sign-in",
+  "If you have just added your phone, it goes on there by itself, and you can close this page. "
+    + "If not, this link is over: begin your sign-in again.");
 
-const over = () => outcome("done", "good", "Nothing left to do here",
-  "Go back to your sign-in. If your phone was added, it goes on there by itself; if not, begin it again.");
-
-/** Whether the account has a method now; null when the token opens nothing. */
-async function look(signal) {
+/** Whether the token still opens the account. */
+async function alive() {
   try {
-    const me = await askSteadily("GET", "/v1/me", { token, trouble, signal });
-    return Boolean(me.methods?.length);
+    await askSteadily("GET", "/v1/me", { token, trouble });
+    return true;
   } catch (error) {
-    if (error instanceof Problem && (error.status === 401 || error.status === 403)) return null;
+    if (error instanceof Problem && (error.status === 401 || error.status === 403)) return false;
     throw error;
   }
 }
 
 async function main() {
-  const first = token ? await look() : null;
-  if (first === null) return noLink();
-  if (first) return added();
+  if (!token || !(await alive())) return noLink();
   const ended = new AbortController();
   const adding = activation({ token, trouble, over: () => ended.abort() });
   show(step, { nodes: [
@@ -53,13 +49,9 @@ async function main() {
     element("p", { class: "lead" }, "Add your phone, so that you can approve your sign-ins on it."),
     adding.node,
   ] });
-  let found = false;
-  while (found === false && !ended.signal.aborted) {
-    await pause(LOOK_EVERY);
-    found = await look();
-  }
+  do await pause(LOOK_EVERY); while (!ended.signal.aborted && await alive());
   adding.stop();
-  return found ? added() : over();
+  return over();
 }
 
 main();

@@ -237,10 +237,10 @@ class _Disk:
     def _work(self) -> None:
         while (wanted := self._calls.get()) is not None:
             call, then = wanted
-            problem = None
+            problem: Exception | None = None
             try:
                 call()
-            except sqlite3.Error as refused:
+            except Exception as refused:  # noqa: BLE001 - told to whoever waits: a dead thread would hang them all
                 problem = refused
             self._loop.call_soon_threadsafe(then, problem)
 

@@ -1,19 +1,36 @@
-"""A Chromium for every test of the pages, and the scripted interface behind it.
+"""One Chromium for all tests of the pages, an empty context for each of them, and what stands behind its tabs.
 
-The browser is the system's (``CHROMIUM`` names another). A test that leaves an error on the page's console, a blocked
-inline script or an uncaught exception among them, fails: a page that works in spite of its own policy is broken.
+Starting a Chromium takes longer than most of these tests, so one is started for the session. It belongs to the loop
+that started it, which is why every test here runs in the session's loop, and why the fixtures that such a test shares
+a loop with are made anew. The browser is the system's (``CHROMIUM`` names another).
+
+A test that leaves an error on a page's console, a blocked inline script or an uncaught exception among them, fails: a
+page that works in spite of its own policy is broken.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+
+from mobile_stub.backoff import Backoff
+from mobile_stub.surroundings import Setup
+from mobile_stub.world import World, world
+from tests.support.people import Office, office
+from tests.support.service import Service
 
 from .scripted import Interface
 
+MakeDesk = Callable[..., Awaitable[Office]]
+
+HERE: Final = Path(__file__).parent
 CHROMIUM: Final = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS: Final = (
     "--no-sandbox",
@@ -24,10 +41,19 @@ FLAGS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE: Final = 10_000  # milliseconds that a page may take to show what is expected
+QUICK: Final = Setup(backoff=lambda: Backoff(base=0.05, cap=0.5, restart_spread=0.05))
+PATIENCE: Final = 20_000  # milliseconds that a page may take to show what is expected
+expect.set_options(timeout=PATIENCE)
 
 
-@pytest.fixture
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test here runs in the loop that the browser belongs to."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """A headless Chromium."""
     if not CHROMIUM.exists():
@@ -41,11 +67,16 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+def complaints() -> list[str]:
+    """What the pages of the context have complained about: a test that provokes something takes it out."""
+    return []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(browser: Browser, complaints: list[str]) -> AsyncIterator[BrowserContext]:
     """A person's browser, empty; ends with the check that no page complained."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     context.set_default_timeout(PATIENCE)
-    complaints: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
         # The browser itself reports every refused or broken request; what the page makes of those is tested.
@@ -62,13 +93,13 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     assert complaints == []
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(context: BrowserContext) -> Page:
     """A tab."""
     return await context.new_page()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def interface(context: BrowserContext) -> AsyncIterator[Interface]:
     """The scripted interface behind every tab of the context."""
     interface = Interface()
@@ -76,3 +107,31 @@ async def interface(context: BrowserContext) -> AsyncIterator[Interface]:
     yield interface
     await interface.lose_connection()
     await context.unroute_all(behavior="wait")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(service: Service) -> AsyncIterator[Office]:
+    """The operator beside the shared server."""
+    async with office(service) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def make_desk(tmp_path: Path) -> AsyncIterator[MakeDesk]:
+    """A server of one's own with the operator beside it: `await make_desk(POLICY__CONFIRM="tap")`."""
+    async with AsyncExitStack() as stack:
+
+        async def make(**settings: str) -> Office:
+            own = Service(tmp_path, **settings)
+            stack.push_async_callback(own.kill)
+            await own.start()
+            return await stack.enter_async_context(office(own))
+
+        yield make
+
+
+@pytest_asyncio.fixture(name="world", loop_scope="session")
+async def running_world() -> AsyncIterator[World]:
+    """The stub world, whose phones come back quickly after a break."""
+    async with world(setup=QUICK) as running:
+        yield running

@@ -123,7 +123,6 @@ class Interface:
 
     def __init__(self) -> None:
         self.sign_in: SignIn = sign_in()
-        self.me: SignIn = {"methods": []}
         self.activation: SignIn = activation()
         self.variables: dict[str, str] = {"application_id": "app_1", "application_name": "Contoso Mail"}
         self.asked: list[Request] = []
@@ -209,7 +208,7 @@ class Interface:
             case "POST", "/me/devices":
                 answer = Answer(self.activation, 201)
             case "GET", "/me":
-                answer = Answer(self.me)
+                answer = Answer({"methods": []})
             case _:
                 pass
         return answer

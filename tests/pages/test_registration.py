@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
-from .scripted import ORIGIN, TEXT_MOBILE, Interface, activation, problem, registration_required, sign_in
+from .scripted import ORIGIN, Interface, activation, problem, registration_required, sign_in
 from .visits import begin, expect_step
 
 STEP = "Additional security verification"
@@ -70,16 +70,30 @@ async def test_the_registration_page_takes_the_token_out_of_the_address(page: Pa
     await expect_step(page, STEP)
     assert page.url == f"{ORIGIN}/registration"
     await expect(page.get_by_role("img", name="QR code")).to_be_visible()
-    interface.me = {"methods": [TEXT_MOBILE]}
-    await expect_step(page, "Your phone is added")
     assert all(request.headers["authorization"] == "Bearer rt_1" for request in interface.asked)
 
 
 async def test_the_registration_page_says_so_when_its_token_stops_working(page: Page, interface: Interface) -> None:
+    await page.clock.install()
     await page.goto(f"{ORIGIN}/registration#token=rt_1")
     await expect_step(page, STEP)
+    await expect(page.get_by_role("img", name="QR code")).to_be_visible()
+    await page.clock.run_for(3_000)
+    await expect(page.get_by_role("img", name="QR code")).to_be_visible()
     interface.next("GET", "/v1/me", problem(401, "invalid_token"))
-    await expect_step(page, "Nothing left to do here")
+    await page.clock.run_for(3_000)
+    await expect_step(page, "Go back to your sign-in")
+    assert len(interface.requests("GET", "/v1/me")) >= 2
+
+
+@pytest.mark.reliability("R-05")
+async def test_a_code_whose_answer_was_lost_is_asked_for_again_under_one_key(page: Page, interface: Interface) -> None:
+    interface.next("POST", "/v1/me/devices", None)
+    await begin(page, interface, registration_required())
+    await expect(page.get_by_role("img", name="QR code")).to_be_visible()
+    attempts = interface.requests("POST", "/v1/me/devices")
+    assert len(attempts) == 2
+    assert len({attempt.headers["idempotency-key"] for attempt in attempts}) == 1, "one code, however often asked"
 
 
 @pytest.mark.parametrize("fragment", ["", "#token=rt_dead"])

@@ -55,7 +55,8 @@ async def run(folder: Path, *, rounds: int, seed: int, say: Say, frozen: bool = 
     """`rounds` connections a visit, three visits for each way of ending them; see the module."""
     allow_open_files(3 * rounds + 500)
     del seed
-    service = Service(folder, **WIDE_OPEN, POLICY__SIGN_IN_SECONDS=str(LIFETIME_SECONDS))
+    lasting = {"POLICY__SIGN_IN_SECONDS": str(LIFETIME_SECONDS), "POLICY__PENDING_PER_PERSON": "20"}
+    service = Service(folder, **WIDE_OPEN, **lasting)
     await service.start()
     third = max(1, rounds // 3)
     cycles: list[Cycle] = []

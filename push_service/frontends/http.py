@@ -47,7 +47,7 @@ Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Observe = Callable[[web.Request, int, float], None]
 
-_REQUEST_ID = "request_id"
+_REQUEST_ID = web.RequestKey("request_id", str)
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger()
 
@@ -148,8 +148,10 @@ def guard(observe: Observe) -> Middleware:
             response = refuse(refusal)
         except web.HTTPException as plain:
             kind = _ROUTER_REFUSALS.get(plain.status)
-            response = refuse(kind()) if kind else plain
-            if "Allow" in plain.headers:
+            # Every path of the shared interface answers OPTIONS (cors.PATTERN); what answers nothing else isn't there.
+            nowhere = plain.headers.get("Allow") == "OPTIONS"
+            response = refuse(NotFound()) if nowhere else refuse(kind()) if kind else plain
+            if "Allow" in plain.headers and not nowhere:
                 response.headers["Allow"] = plain.headers["Allow"]
         except (ConnectionError, asyncio.CancelledError):
             raise

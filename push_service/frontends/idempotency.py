@@ -16,7 +16,7 @@ from aiohttp import web
 from push_service.crypto.sealing import Sealer
 from push_service.frontends.http import JSON, json_reply
 from push_service.model.decision import Remembered
-from push_service.model.errors import Fault, IdempotencyKeyReused, InvalidRequest
+from push_service.model.errors import Fault, IdempotencyKeyReused, InvalidRequest, ServiceError
 from push_service.model.instant import Instant, after
 from push_service.ports import Duplicate, Store
 
@@ -57,8 +57,8 @@ class Idempotency:
             return again
         try:
             done = await work(lambda made: self._remembered(slot, now, wire(made)))
-        except Duplicate:
-            # The same request, sent twice at once: the other one was first.
+        except (Duplicate, ServiceError):
+            # The same request, sent twice at once: the other was first, and may have used up what this one was refused.
             again = await self._again(slot)
             if again is None:
                 raise

@@ -7,6 +7,7 @@ import random
 import signal
 import sqlite3
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
@@ -165,6 +166,43 @@ async def test_nobody_is_told_before_the_commit(stores: SqliteStores, store: Sql
         async with asyncio.timeout(SOON):
             await deciding
     assert sorted(told) == ["bell approved", "observer approved approved"]
+
+
+@pytest.mark.reliability("R-01", "R-03")
+async def test_nobody_is_told_expired_while_an_answer_in_time_is_on_its_way_to_the_disk(
+    stores: SqliteStores, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await enrol(store)
+    seen = await begin(store, alice)
+    on_its_way, let_it = threading.Event(), threading.Event()
+    commit = store._writer._commit
+
+    def slowly() -> None:
+        on_its_way.set()
+        assert let_it.wait(SOON)
+        commit()
+
+    monkeypatch.setattr(store._writer, "_commit", slowly)
+    stores.clock.advance(119.9)
+    answered = asyncio.create_task(answer(store, alice, seen))
+    assert await asyncio.to_thread(on_its_way.wait, SOON)
+    stores.clock.advance(0.2)
+    reads = [
+        asyncio.create_task(store.watch(seen.sign_in.id)),
+        asyncio.create_task(store.challenge(challenge_of(seen).id)),
+    ]
+    asked = asyncio.create_task(store.asked(alice.id))
+    await asyncio.wait({*reads, asked}, timeout=0.1)
+    assert not any(each.done() for each in (*reads, asked))
+    let_it.set()
+    async with asyncio.timeout(SOON):
+        await answered
+        for each in await asyncio.gather(*reads):
+            assert each is not None
+            assert each.sign_in.state is SignInState.APPROVED
+        snapshot = await asked
+    assert snapshot is not None
+    assert snapshot.live == ()
 
 
 async def test_a_reader_never_sees_what_is_not_committed(stores: SqliteStores) -> None:

@@ -1,4 +1,4 @@
-"""The composition root: the only place that knows every part. Reads as a parts list."""
+"""The composition root: the server around the core. The only place that knows every part; it reads as a parts list."""
 
 from __future__ import annotations
 
@@ -10,24 +10,16 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 
 from aiohttp import web
 from aiohttp.log import server_logger
 
-from push_service.administrator import Administrator
 from push_service.answers import Answers
-from push_service.applications import Applications
-from push_service.bus.local import LocalBus
-from push_service.config import Endpoint, InvalidSettings, Settings, make_data_dir
+from push_service.config import Endpoint, InvalidSettings, Settings
+from push_service.core import Core, open_core
 from push_service.crypto.keyring import Keyring
-from push_service.crypto.passwords import Argon2Passwords
-from push_service.crypto.sealing import Sealer, key_from_file
-from push_service.decisions import Decisions
 from push_service.delivery.receipts import Receipts
-from push_service.drafts import Drafter
 from push_service.first_factor import FirstFactor
 from push_service.frontends import cors, http, openapi
 from push_service.frontends.device_socket import DeviceSocketFrontend
@@ -38,10 +30,8 @@ from push_service.frontends.pages import PagesFrontend
 from push_service.frontends.settings import SettingsFrontend
 from push_service.frontends.sign_in import SignInFrontend
 from push_service.housekeeping import Housekeeping
-from push_service.observability import Metrics, log_committed, set_up_logs
+from push_service.observability import set_up_logs
 from push_service.ports import APPLICATIONS, SIGNING_KEYS
-from push_service.registrar import Registrar
-from push_service.store.sqlite import SqliteStore
 from push_service.verifier import Verifier
 from push_service.waits import Waits
 
@@ -49,73 +39,6 @@ BACKLOG = 4096
 DRAIN_SECONDS = 10.0
 LINGERING_SECONDS = 2.0
 """How long the rest of a body is still taken in after its refusal, so that the refusal arrives before the end does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Core:
-    """Everything but the server: what the command line works with, beside a running server or without one."""
-
-    settings: Settings
-    public_url: str
-    store: SqliteStore
-    bus: LocalBus
-    sealer: Sealer
-    decisions: Decisions
-    passwords: Argon2Passwords
-    keyring: Keyring
-    applications: Applications
-    administrator: Administrator
-    registrar: Registrar
-    drafter: Drafter
-    metrics: Metrics
-
-
-@asynccontextmanager
-async def open_core(settings: Settings, *, port: int | None = None, logged: bool = False) -> AsyncIterator[Core]:
-    """Open the store and wire the use cases. `port` is the one listened on, where the settings leave it to chance."""
-    make_data_dir(settings)
-    policy = settings.policy.to_policy()
-    public_url = settings.public_url or f"http://localhost:{port or settings.listen.port}"
-    sealer = Sealer(settings.key or _key(settings))
-    bus, metrics = LocalBus(), Metrics()
-    async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(SqliteStore(settings.database_file, sealer, foreign=bus.ring_now))
-        observers = (metrics.committed, log_committed) if logged else ()
-        decisions = Decisions(store, bus, observers)
-        passwords = Argon2Passwords(
-            concurrency=settings.password_hash_concurrency,
-            waiting=settings.password_hash_waiting,
-            memory_kib=settings.argon2.memory_kib,
-            time_cost=settings.argon2.time_cost,
-            parallelism=settings.argon2.parallelism,
-        )
-        stack.callback(passwords.close)
-        keyring = Keyring(store, bus)
-        await keyring.open()
-        drafter = Drafter(keyring, policy, public_url)
-        applications = Applications(store, public_url)
-        yield Core(
-            settings=settings,
-            public_url=public_url,
-            store=store,
-            bus=bus,
-            sealer=sealer,
-            decisions=decisions,
-            passwords=passwords,
-            keyring=keyring,
-            applications=applications,
-            administrator=Administrator(store, decisions, passwords, bus),
-            registrar=Registrar(
-                store=store,
-                decisions=decisions,
-                drafter=drafter,
-                applications=applications,
-                policy=policy,
-                issuer=public_url,
-            ),
-            drafter=drafter,
-            metrics=metrics,
-        )
 
 
 class Server:
@@ -262,13 +185,6 @@ def _stopping() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
     return stopping
-
-
-def _key(settings: Settings) -> bytes:
-    try:
-        return key_from_file(settings.key_file)
-    except (OSError, ValueError) as problem:
-        raise InvalidSettings(f"PUSH_SERVICE_ENCRYPTION_KEY_FILE: {problem}") from problem
 
 
 def _bound(endpoint: Endpoint) -> socket.socket:

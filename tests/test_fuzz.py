@@ -30,8 +30,8 @@ from mobile_stub.phone import Phone
 from mobile_stub.proofs import Decision
 from mobile_stub.surroundings import Reach, Setup
 from push_service.model.user import User, UserState
-from tests.support.browser import SignIn
-from tests.support.people import PASSWORD, App, office
+from tests.support.browser import App, SignIn
+from tests.support.people import PASSWORD, office
 from tests.support.service import Service
 
 AnyCase = Case[Any]

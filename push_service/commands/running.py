@@ -16,8 +16,8 @@ import typer
 from push_service.model.errors import InvalidRequest, ServiceError
 
 if TYPE_CHECKING:  # importing these takes longer than most commands run
-    from push_service.app import Core
     from push_service.config import Settings
+    from push_service.core import Core
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ def settings_of(context: typer.Context, file: Path | None = None) -> Settings:
 def with_core(context: typer.Context, use: Callable[[Core], Awaitable[T]]) -> T:
     """Open the core without starting a server, and let `use` work with it."""
     settings = settings_of(context)
-    from push_service.app import open_core  # noqa: PLC0415 - see TYPE_CHECKING above
+    from push_service.core import open_core  # noqa: PLC0415 - see TYPE_CHECKING above
 
     async def run() -> T:
         async with open_core(settings) as core:

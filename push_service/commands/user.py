@@ -26,7 +26,7 @@ from push_service.model.user import User, UserState
 
 if TYPE_CHECKING:
     from push_service.administrator import StateChange
-    from push_service.app import Core
+    from push_service.core import Core
     from push_service.registrar import IssuedActivation
 
 app = typer.Typer(help="People who sign in.", no_args_is_help=True)

@@ -18,7 +18,7 @@ from push_service.model.new_user import ImportLine
 
 if TYPE_CHECKING:
     from push_service.administrator import ImportReport
-    from push_service.app import Core
+    from push_service.core import Core
 
 COLUMNS = ("username", "password", "state", "admin", "mobile", "office", "extension")
 _NICENESS = 10

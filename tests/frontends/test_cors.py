@@ -109,7 +109,7 @@ async def test_a_registered_page_may_read_answers_refusals_and_streams(
     assert await site.get(path, origin) == (status, origin, "Origin")
 
 
-@pytest.mark.security("S-42")
+@pytest.mark.security("S-41")
 @pytest.mark.parametrize("origin", STRANGERS)
 async def test_no_other_page_may_and_none_is_told_which(site: Site, origin: str) -> None:
     assert await site.get("/v1/sign-ins", origin) == (200, None, "Origin")
@@ -117,7 +117,7 @@ async def test_no_other_page_may_and_none_is_told_which(site: Site, origin: str)
     assert (status, allowed) == (403, {})
 
 
-@pytest.mark.security("S-42")
+@pytest.mark.security("S-41")
 @pytest.mark.parametrize("path", ["/v1/device", "/sign-in"])
 async def test_what_no_page_needs_is_shared_with_none(site: Site, path: str) -> None:
     assert (await site.get(path, PAGE))[1] is None

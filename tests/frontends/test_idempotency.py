@@ -108,7 +108,7 @@ async def test_a_request_without_a_key_is_a_new_one_each_time(caller: Caller) ->
     assert await caller.send(key=None) != await caller.send(key=None)
 
 
-@pytest.mark.security("S-34")
+@pytest.mark.security("S-20")
 async def test_nobody_gets_anothers_answer(caller: Caller) -> None:
     first = json.loads(await caller.send())
     other = json.loads(await caller.send(caller="app_2"))
@@ -160,7 +160,7 @@ async def test_a_key_is_16_to_128_visible_characters(caller: Caller, key: str) -
     assert caller.worked == 0
 
 
-@pytest.mark.security("S-58")
+@pytest.mark.security("S-68")
 async def test_neither_password_nor_token_nor_key_can_be_read_in_the_store(
     caller: Caller, stores: SqliteStores
 ) -> None:

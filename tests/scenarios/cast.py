@@ -16,8 +16,8 @@ from mobile_stub.connection import open_connection
 from mobile_stub.phone import Phone
 from mobile_stub.wire import Challenge
 from push_service.model.user import User, UserState
-from tests.support.browser import Browser, SignIn
-from tests.support.people import PASSWORD, App, Office
+from tests.support.browser import App, Browser, SignIn
+from tests.support.people import PASSWORD, Office
 
 T = TypeVar("T")
 

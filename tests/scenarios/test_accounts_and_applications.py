@@ -8,7 +8,8 @@ import pytest
 
 from push_service.model.user import UserState
 from tests.scenarios.cast import scene, soon
-from tests.support.people import PASSWORD, App, Office
+from tests.support.browser import App
+from tests.support.people import PASSWORD, Office
 
 
 async def test_a_disabled_account_is_signed_in_by_its_password_at_once(desk: Office) -> None:

@@ -12,8 +12,8 @@ from joserfc.jwk import KeySet
 from mobile_stub.phone import Phone
 from mobile_stub.wire import Outcome
 from tests.scenarios.cast import PATIENCE_SECONDS, scene, soon
-from tests.support.browser import Browser
-from tests.support.people import App, Office
+from tests.support.browser import App, Browser
+from tests.support.people import Office
 
 
 async def key_ids(browser: Browser) -> list[str]:

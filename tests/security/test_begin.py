@@ -24,8 +24,8 @@ from push_service.model.errors import ServiceError
 from push_service.model.ids import ApplicationId
 from push_service.model.user import User, UserState
 from tests.conftest import MakeOffice, MakeService
-from tests.support.browser import Reply, SignIn
-from tests.support.people import PASSWORD, App, Office
+from tests.support.browser import App, Reply, SignIn
+from tests.support.people import PASSWORD, Office
 from tests.support.service import Service
 
 SETTINGS = App("settings", None)

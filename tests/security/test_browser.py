@@ -15,8 +15,8 @@ import pytest
 from mobile_stub.phone import Phone
 from mobile_stub.surroundings import Reach, Setup
 from push_service.model.user import User, UserState
-from tests.support.browser import Browser, Reply, SignIn
-from tests.support.people import PASSWORD, App, Office
+from tests.support.browser import App, Browser, Reply, SignIn
+from tests.support.people import PASSWORD, Office
 
 SHOP = "https://shop.example"
 POLLING = Setup(reach=Reach.POLL)

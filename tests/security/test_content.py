@@ -20,8 +20,8 @@ from push_service.model.user import UserState
 from tests.conftest import MakeOffice, MakeService
 from tests.security.raw import exchange, request
 from tests.security.test_browser import Parts
-from tests.support.browser import Browser, Reply, SignIn
-from tests.support.people import App, Office
+from tests.support.browser import App, Browser, Reply, SignIn
+from tests.support.people import Office
 from tests.support.service import Service
 
 POLLING = Setup(reach=Reach.POLL)
@@ -330,7 +330,7 @@ async def _whole_story(office: Office) -> tuple[dict[str, str], list[Reply]]:
             assert (await page.request("GET", "/v1/me", headers=settings.bearer)).status == 200
             totp = phone.identity.totp.secret
         planted |= {
-            "client secret": browser.app.client_secret,
+            "client secret": str(browser.app.client_secret),
             "browser token": sign_in.token,
             "registration token": registration,
             "activation code": issued.body["code"],

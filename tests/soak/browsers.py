@@ -19,7 +19,7 @@ import msgspec
 
 from bench.wire import Address, HttpConnection, Response, request
 from tests.soak.history import History, Line
-from tests.support.people import App
+from tests.support.browser import App
 from tests.support.service import Service
 
 TERMINAL = frozenset({"approved", "denied", "failed", "expired", "withdrawn"})

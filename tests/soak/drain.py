@@ -22,7 +22,8 @@ from tests.soak.crowd import RESTARTING, LightPhone, Owner, enrol
 from tests.soak.gauges import until
 from tests.soak.history import History
 from tests.soak.story import WIDE_OPEN, Report, Say, at_most
-from tests.support.people import App, office
+from tests.support.browser import App
+from tests.support.people import office
 from tests.support.service import Service
 
 ANSWERING = 20

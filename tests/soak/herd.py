@@ -21,7 +21,8 @@ from tests.soak.browsers import Caller, address_of, begin
 from tests.soak.crowd import LightPhone, enrol
 from tests.soak.gauges import held
 from tests.soak.story import WIDE_OPEN, Report, Say, at_most
-from tests.support.people import App, office
+from tests.support.browser import App
+from tests.support.people import office
 from tests.support.service import Service
 
 BACK_SECONDS = 60.0

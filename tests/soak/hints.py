@@ -20,7 +20,8 @@ from push_service.model.user import UserState
 from tests.soak.browsers import Caller, address_of, begin
 from tests.soak.mutants import Mutant
 from tests.soak.story import WIDE_OPEN, Report, Say
-from tests.support.people import App, Office, office
+from tests.support.browser import App
+from tests.support.people import Office, office
 
 WITHIN_SECONDS = 30.0
 

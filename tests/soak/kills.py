@@ -31,7 +31,8 @@ from tests.soak import checker
 from tests.soak.browsers import TERMINAL, Begun, Caller, Observer, address_of, basic
 from tests.soak.history import History
 from tests.soak.story import WIDE_OPEN, Report, Say, at_most
-from tests.support.people import App, office
+from tests.support.browser import App
+from tests.support.people import office
 from tests.support.service import Service
 
 PEOPLE = 5

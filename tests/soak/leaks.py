@@ -26,7 +26,8 @@ from tests.soak.crowd import Owner, enrol
 from tests.soak.gauges import Held, until
 from tests.soak.story import WIDE_OPEN, Report, Say, at_most
 from tests.soak.visitor import Phone, Visit, Watched
-from tests.support.people import App, office
+from tests.support.browser import App
+from tests.support.people import office
 from tests.support.service import Service
 
 WAYS = ("fin", "reset", "kill")

@@ -26,7 +26,8 @@ from tests.soak import checker
 from tests.soak.browsers import TERMINAL, Begun, Caller, Observer, address_of, begin
 from tests.soak.history import History
 from tests.soak.story import WIDE_OPEN, Report, Say, at_most
-from tests.support.people import App, Office, office
+from tests.support.browser import App
+from tests.support.people import Office, office
 from tests.support.service import Service
 
 LANES = 6

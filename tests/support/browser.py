@@ -8,6 +8,15 @@ from typing import Any
 
 import aiohttp
 
+
+@dataclass(frozen=True)
+class App:
+    """An application's credentials; a public one has no secret."""
+
+    client_id: str
+    client_secret: str | None
+
+
 Json = dict[str, Any]
 
 
@@ -87,7 +96,7 @@ class SignIn:
 class Browser:
     """Calls the interface for one application."""
 
-    def __init__(self, session: aiohttp.ClientSession, app: Any, *, origin: str | None = None) -> None:
+    def __init__(self, session: aiohttp.ClientSession, app: App, *, origin: str | None = None) -> None:
         self.session, self.app, self.origin = session, app, origin
 
     @property
@@ -97,22 +106,22 @@ class Browser:
             return {"Origin": self.origin} if self.origin else {}
         return {"Authorization": aiohttp.encode_basic_auth(self.app.client_id, self.app.client_secret)}
 
-    async def request(self, method: str, path: str, **more: Any) -> Reply:
+    async def request(self, method: str, path: str, **more: Any) -> Reply:  # noqa: ANN401 - whatever aiohttp takes
         """Any request."""
         async with self.session.request(method, path, **more) as response:
             text = await response.text()
             body = await response.json(content_type=None) if text and "json" in response.content_type else {}
             return Reply(response.status, body, response.headers)
 
-    async def post_begin(self, headers: dict[str, str] | None = None, **body: Any) -> Reply:
+    async def post_begin(self, headers: dict[str, str] | None = None, **body: object) -> Reply:
         """Begin, and get whatever the answer is."""
         if self.app.client_secret is None:
             body = {"application": self.app.client_id} | body
         return await self.request("POST", "/v1/sign-ins", headers=self.identification | (headers or {}), json=body)
 
-    async def begin(self, username: str, password: str | None = None, **more: Any) -> SignIn:
+    async def begin(self, username: str, password: str | None = None, **more: object) -> SignIn:
         """Begin a sign-in that must be accepted."""
         body = {"username": username} | ({"password": password} if password is not None else {}) | more
-        reply = await self.post_begin(**body)
+        reply = await self.post_begin(None, **body)
         assert reply.status == 201, reply
         return SignIn(self, reply.body)

@@ -18,8 +18,9 @@ from unittest import mock
 
 from aiohttp.test_utils import make_mocked_request
 
-from push_service.app import Server, open_core
+from push_service.app import Server
 from push_service.config import load
+from push_service.core import open_core
 
 HTTP = Path(__file__).parents[2] / "docs" / "http.md"
 

@@ -8,33 +8,24 @@ import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
 from mobile_stub.phone import Phone
 from mobile_stub.surroundings import ORDINARY, Setup
-from push_service.app import Core, open_core
 from push_service.config import load
+from push_service.core import Core, open_core
 from push_service.model.new_application import NewApplication
 from push_service.model.new_user import NewUser
 from push_service.model.user import User, UserState
 
-from .browser import Browser
+from .browser import App, Browser
 from .service import Service
 
 PASSWORD = "correct horse battery staple"
 HEARD_SECONDS = 30.0
 _numbers = itertools.count(1)
 _shared: dict[Path, App] = {}
-
-
-@dataclass(frozen=True)
-class App:
-    """An application's credentials; a public one has no secret."""
-
-    client_id: str
-    client_secret: str | None
 
 
 class Office:

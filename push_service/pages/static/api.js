@@ -89,7 +89,7 @@ export async function askSteadily(method, path, { trouble = () => {}, ...options
         throw error;
       }
       trouble(error);
-      await pause(error.retryAfter ?? BACK_OFF[Math.min(failures, BACK_OFF.length - 1)], options.signal);
+      await pause(error.retryAfter ?? backOff(failures), options.signal);
     }
   }
 }
@@ -115,6 +115,9 @@ export async function* follow(id, version, { signal, trouble }) {
     after = signIn.version;
   }
 }
+
+/** Seconds before the next try, spread so that the pages of a restarted service don't all come back at one moment. */
+const backOff = (failures) => BACK_OFF[Math.min(failures, BACK_OFF.length - 1)] * (0.75 + Math.random() / 2);
 
 /** Wait, but not longer than until the network is said to be back. */
 export function pause(seconds, signal) {

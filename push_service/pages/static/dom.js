@@ -109,7 +109,8 @@ export function countDown(endsAt, tick) {
 export function timeLeft(expiresAt, over = () => {}) {
   const words = element("span", { role: "timer" });
   const bar = element("progress", { "aria-hidden": "true" });
-  const milliseconds = Math.max(0, millisecondsUntil(expiresAt));
+  // The service's clock is known to the second, and seems behind by up to one: rather promise too little time.
+  const milliseconds = Math.max(0, millisecondsUntil(expiresAt) - 1000);
   bar.max = Math.max(1, Math.ceil(milliseconds / 1000));
   const stop = countDown(performance.now() + milliseconds, (seconds) => {
     words.textContent = seconds ? `${clock(seconds)} left` : "Time is up";

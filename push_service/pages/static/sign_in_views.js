@@ -101,8 +101,8 @@ function registering(signIn, actions) {
   return {
     nodes: [
       heading("Additional security verification"),
-      element("p", { class: "lead" }, named(actions.applicationName),
-        " asks for a second step when you sign in. Add your phone once; this sign-in then goes on by itself."),
+      element("p", { class: "lead" },
+        "Your account needs a second step to sign in. Add your phone once; this sign-in then goes on by itself."),
       step.node,
       element("div", { class: "actions" }, button("Cancel", actions.cancel)),
     ],

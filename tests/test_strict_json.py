@@ -81,7 +81,7 @@ REFUSED: dict[str, bytes] = {
 }
 
 
-@pytest.mark.security("S-06", "S-18")
+@pytest.mark.security("S-06", "S-48")
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_could_be_read_in_two_ways_is_refused_and_the_refusal_can_be_sent(kind: str) -> None:
     with pytest.raises(InvalidRequest) as refused:

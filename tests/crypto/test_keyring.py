@@ -65,7 +65,7 @@ async def test_the_published_set_says_what_verifiers_need_and_nothing_private(st
     assert (published["kty"], published["crv"], published["alg"], published["use"]) == ("EC", "P-256", "ES256", "sig")
 
 
-@pytest.mark.reliability("R-15")
+@pytest.mark.security("S-68")
 async def test_after_a_rotation_the_newest_signs_and_the_older_verify_until_their_tokens_are_over(
     stores: SqliteStores, store: Store
 ) -> None:

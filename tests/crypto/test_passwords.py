@@ -106,7 +106,7 @@ async def test_a_password_that_is_empty_or_odd_is_a_password_like_others(quick: 
         assert not await quick.check(stored, password + "x")
 
 
-@pytest.mark.security("S-54")
+@pytest.mark.security("S-53")
 async def test_for_an_unknown_user_a_real_hash_is_computed_at_the_same_cost(
     passwords: Argon2Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:

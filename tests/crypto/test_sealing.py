@@ -94,7 +94,7 @@ def test_the_file_is_made_at_first_use_for_its_owner_alone(tmp_path: Path) -> No
     assert key_from_file(tmp_path / "another") != made
 
 
-@pytest.mark.security("S-58")
+@pytest.mark.security("S-68")
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o620, 0o601])
 def test_a_file_that_others_may_read_or_write_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "key"

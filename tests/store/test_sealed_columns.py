@@ -25,7 +25,7 @@ async def keys(store: SqliteStore) -> None:
     await store.put_signing_keys([StoredKey(kid=f"key_{n}", pem=f"{PEM}{n}", created_at=now) for n in (1, 2)], ROTATED)
 
 
-@pytest.mark.security("S-12", "S-58")
+@pytest.mark.security("S-12", "S-68")
 async def test_nothing_secret_can_be_read_in_the_file_while_open_or_after(stores: SqliteStores) -> None:
     async with stores.open() as store:
         assert isinstance(store, SqliteStore)
@@ -54,7 +54,7 @@ async def test_nothing_secret_can_be_read_in_the_file_while_open_or_after(stores
         await store.__aenter__()  # for the block's own end
 
 
-@pytest.mark.security("S-58")
+@pytest.mark.security("S-68")
 @pytest.mark.parametrize(
     ("table", "column"),
     [
@@ -89,7 +89,7 @@ async def test_a_sealed_value_copied_to_another_row_does_not_open(
         await reads[table]()
 
 
-@pytest.mark.security("S-58")
+@pytest.mark.security("S-68")
 async def test_a_sealed_value_copied_to_another_column_of_its_row_does_not_open(
     stores: SqliteStores, store: SqliteStore
 ) -> None:
@@ -122,7 +122,7 @@ async def test_another_key_opens_nothing(stores: SqliteStores) -> None:
         assert await stranger.user(alice.id) == alice.user
 
 
-@pytest.mark.security("S-58")
+@pytest.mark.security("S-68")
 async def test_the_file_and_its_companions_are_their_owners_alone(stores: SqliteStores, store: SqliteStore) -> None:
     await enrol(store)
     files = sorted(stores.path.parent.glob(f"{stores.path.name}*"))

@@ -30,6 +30,7 @@ from push_service.frontends.pages import PagesFrontend
 from push_service.frontends.settings import SettingsFrontend
 from push_service.frontends.sign_in import SignInFrontend
 from push_service.housekeeping import Housekeeping
+from push_service.model.errors import ServiceError
 from push_service.observability import set_up_logs
 from push_service.ports import APPLICATIONS, SIGNING_KEYS
 from push_service.verifier import Verifier
@@ -37,6 +38,7 @@ from push_service.waits import Waits
 
 BACKLOG = 4096
 DRAIN_SECONDS = 10.0
+KEYS_AGAIN_SECONDS = 1.0
 LINGERING_SECONDS = 2.0
 """How long the rest of a body is still taken in after its refusal, so that the refusal arrives before the end does."""
 
@@ -158,7 +160,11 @@ async def _refresh_keys(keyring: Keyring, rung: asyncio.Event) -> None:
     while True:
         await rung.wait()
         rung.clear()
-        await keyring.refresh()
+        try:
+            await keyring.refresh()
+        except ServiceError:
+            await asyncio.sleep(KEYS_AGAIN_SECONDS)
+            rung.set()
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

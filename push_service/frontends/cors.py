@@ -22,10 +22,10 @@ def allow(applications: Applications) -> Callable[[web.Request, web.StreamRespon
 
     async def mark(request: web.Request, response: web.StreamResponse) -> None:
         origin = request.headers.get("Origin")
-        if origin is None or not request.path.startswith(_SHARED):
+        if not request.path.startswith(_SHARED):
             return
         response.headers["Vary"] = "Origin"
-        if origin in await applications.allowed_origins():
+        if origin is not None and origin in await applications.allowed_origins():
             response.headers.update(_readable(origin))
 
     return mark

@@ -87,7 +87,11 @@ class Remembered(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
-    """A reply with its changes. Rows are whole rows: new ones are inserted, known ones replaced."""
+    """A reply with its changes. Rows are whole rows: new ones are inserted, known ones replaced.
+
+    A sign-in of version 1 is new, and so is a challenge that has not ended: a decision that makes one does not also
+    move it on.
+    """
 
     reply: R_co
     user: User | None = None

@@ -119,9 +119,11 @@ class Browser:
             body = {"application": self.app.client_id} | body
         return await self.request("POST", "/v1/sign-ins", headers=self.identification | (headers or {}), json=body)
 
-    async def begin(self, username: str, password: str | None = None, **more: object) -> SignIn:
+    async def begin(
+        self, username: str, password: str | None = None, *, headers: dict[str, str] | None = None, **more: object
+    ) -> SignIn:
         """Begin a sign-in that must be accepted."""
         body = {"username": username} | ({"password": password} if password is not None else {}) | more
-        reply = await self.post_begin(None, **body)
+        reply = await self.post_begin(headers, **body)
         assert reply.status == 201, reply
         return SignIn(self, reply.body)

@@ -205,7 +205,8 @@ class Writer:
         self._seen = version
         if rows:
             self._last_seq = rows[-1][0]
-            self._foreign(tuple({topic for row in rows for topic in _topics(*row[1:])}))
+            # Not from here: whatever a bell does wrong must not be the batch's trouble.
+            self._loop.call_soon(self._foreign, tuple({topic for row in rows for topic in _topics(*row[1:])}))
 
     def _data_version(self) -> int:
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])

@@ -14,7 +14,7 @@ from mobile_stub.world import World
 from push_service.model.user import User, UserState
 from tests.support.people import PASSWORD, Office
 
-from .visits import expect_step
+from .visits import expect_step, heading_shown
 
 ASKED = "Approve on your phone"
 SIGNED_IN = "You are signed in"
@@ -71,6 +71,7 @@ class PhoneTab:
 
     async def says(self, heading: str) -> None:
         """Its screen has this heading."""
+        await heading_shown(self.page, heading)
         await expect(self.page.get_by_role("heading", name=heading)).to_be_visible()
 
     async def verify(self, number: str) -> None:

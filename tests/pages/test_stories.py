@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, Route, expect
 
 from mobile_stub.world import World
 from push_service.model.user import UserState
@@ -103,6 +103,32 @@ async def test_a_second_tab_takes_over_and_the_first_says_where_it_went_on(
     await second.says(SIGNED_IN)
     await alice.tab.page.reload()
     await expect(alice.tab.page.get_by_label("Username")).to_be_focused()
+
+
+@pytest.mark.reliability("R-05")
+async def test_a_begin_whose_answer_was_lost_is_repeated_and_asks_the_phone_once(
+    context: BrowserContext, desk: Office, world: World
+) -> None:
+    alice = await person(context, desk, world)
+    keys: list[str] = []
+
+    async def lose_the_first_answer(route: Route) -> None:
+        keys.append((await route.request.all_headers())["idempotency-key"])
+        if len(keys) > 1:
+            await route.continue_()
+            return
+        assert (await route.fetch()).status == 201
+        await context.clear_cookies()
+        await route.abort("connectionreset")
+
+    await context.route("**/sign-in/begin", lose_the_first_answer)
+    number = await alice.begin()
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+    (shown,) = world.shelf.view().phones
+    assert len(shown.prompts) == 1
+    await alice.phone.verify(number)
+    await alice.tab.says(SIGNED_IN)
 
 
 @pytest.mark.reliability("R-05", "R-07")

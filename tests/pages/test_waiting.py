@@ -94,6 +94,7 @@ async def test_over_the_prompt_limit_the_other_methods_are_there_at_once(page: P
     await expect_step(page, "Choose another way to verify")
     await expect(page.get_by_text("no more are sent for now")).to_be_visible()
     await page.get_by_role("button", name="Text code to my mobile phone").click()
+    await expect_step(page, "Approve on your phone")
     (chosen,) = interface.requests("POST", "/v1/sign-ins/si_1/challenges")
     assert chosen.body == {"method_id": "mth_text"}
 
@@ -110,7 +111,7 @@ async def test_time_left_follows_the_services_clock_and_not_the_browsers(page: P
     await page.clock.install(time="2031-05-01T12:00:00Z")  # years fast
     interface.dated = True
     await begin(page, interface, sign_in(challenge=challenge(expires_at=soon(100))))
-    await expect(page.get_by_role("timer")).to_have_text(re.compile(r"1:[34]\d left"))
+    await expect(page.get_by_role("timer")).to_have_text(re.compile(r"1:(3\d|40) left"))
 
 
 @pytest.mark.reliability("R-05")

@@ -26,11 +26,22 @@ async def begin(page: Page, interface: Interface, begun: SignIn, *, url: str | N
     """Sign in with the right password, which begins this sign-in, and arrive at its step."""
     interface.sign_in = begun
     await submit_password(page, url=url)
+    await page.wait_for_function("() => !document.getElementById('step')?.hidden", polling=20)
     await expect(page.locator("#step h1")).to_be_visible()
+
+
+async def heading_shown(page: Page, heading: str = "") -> None:
+    """Wait until a heading with these words (or any) is on the screen.
+
+    Playwright's own expectations look again after up to a second; stories are made of such moments, so this looks often.
+    """
+    shown = "words => [...document.querySelectorAll('h1, h2')].some(h => h.checkVisibility() && h.innerText.includes(words))"
+    await page.wait_for_function(shown, arg=heading, polling=20)
 
 
 async def expect_step(page: Page, heading: str) -> None:
     """This step is shown: its heading is the page's only one, names the document, and has the focus."""
+    await heading_shown(page, heading)
     shown = page.get_by_role("heading", level=1)
     await expect(shown).to_have_text(heading)
     await expect(shown).to_be_focused()

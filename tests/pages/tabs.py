@@ -34,6 +34,7 @@ class SignInTab:
 
     async def submit(self, user: User, password: str = PASSWORD) -> None:
         """Name and password, and Sign in."""
+        await self.page.bring_to_front()
         await self.page.get_by_label("Username").fill(user.username)
         await self.page.get_by_label("Password").fill(password)
         await self.page.get_by_role("button", name="Sign in").click()
@@ -51,7 +52,8 @@ class SignInTab:
         return shown
 
     async def press(self, button: str) -> None:
-        """Press a button."""
+        """Turn to this tab and press a button."""
+        await self.page.bring_to_front()
         await self.page.get_by_role("button", name=button).click()
 
 
@@ -66,7 +68,8 @@ class PhoneTab:
         await self.page.get_by_label("Number in the browser").fill(number)
 
     async def press(self, button: str) -> None:
-        """Press a button."""
+        """Turn to this tab and press a button."""
+        await self.page.bring_to_front()
         await self.page.get_by_role("button", name=button).click()
 
     async def says(self, heading: str) -> None:

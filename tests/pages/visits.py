@@ -8,6 +8,11 @@ from .scripted import APPLICATION, ORIGIN, Interface, SignIn
 
 RETURN_TO = f"{APPLICATION}/signed-in"
 
+_SHOWN = """
+words => [...document.querySelectorAll("h1, h2")].some(
+    heading => heading.checkVisibility() && heading.innerText.includes(words))
+"""
+
 
 def sign_in_page(**query: str) -> str:
     """The address of the sign-in page for Contoso Mail."""
@@ -33,10 +38,9 @@ async def begin(page: Page, interface: Interface, begun: SignIn, *, url: str | N
 async def heading_shown(page: Page, heading: str = "") -> None:
     """Wait until a heading with these words (or any) is on the screen.
 
-    Playwright's own expectations look again after up to a second; stories are made of such moments, so this looks often.
+    Playwright's own expectations look again after up to a second. Stories are made of such moments: this looks often.
     """
-    shown = "words => [...document.querySelectorAll('h1, h2')].some(h => h.checkVisibility() && h.innerText.includes(words))"
-    await page.wait_for_function(shown, arg=heading, polling=20)
+    await page.wait_for_function(_SHOWN, arg=heading, polling=20)
 
 
 async def expect_step(page: Page, heading: str) -> None:

@@ -24,6 +24,7 @@ from push_service.strict_json import decode
 from push_service.verifier import Begun, Verifier
 
 _PAGES = Path(str(resources.files("push_service.pages")))
+_STATIC = "/static/"
 
 
 class PagesFrontend:
@@ -46,7 +47,8 @@ class PagesFrontend:
         """Templates with escaping on, and the static files, which never follow links out of their folder."""
         loader = jinja2.FileSystemLoader(_PAGES / "templates")
         aiohttp_jinja2.setup(app, loader=loader, autoescape=jinja2.select_autoescape(default=True))
-        app.router.add_static("/static/", _PAGES / "static", follow_symlinks=False)
+        app.router.add_static(_STATIC, _PAGES / "static", follow_symlinks=False)
+        app.on_response_prepare.append(_asked_for_again)
 
     def routes(self) -> list[Route]:
         """What is served here. Pages are not part of the interface that others program against."""
@@ -184,6 +186,12 @@ def page_headers(redirect_uri: str = "") -> dict[str, str]:
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cache-Control": "no-store",
     }
+
+
+async def _asked_for_again(request: web.Request, response: web.StreamResponse) -> None:
+    """A browser asks before it uses a stored file, or it would mix modules of two versions after an upgrade."""
+    if request.path.startswith(_STATIC):
+        response.headers["Cache-Control"] = "no-cache"
 
 
 def _page(path: str, handle: http.Handle, summary: str, statuses: tuple[int, ...] = (200,)) -> Route:

@@ -39,6 +39,16 @@ async def test_every_static_file_is_served(page: Page, service: Service) -> None
         assert await answer.body() == file.read_bytes(), file.name
 
 
+async def test_a_stored_file_is_asked_for_again_so_that_no_page_mixes_two_versions(
+    page: Page, service: Service
+) -> None:
+    address = f"{service.url}/static/sign_in.js"
+    first = await page.request.get(address)
+    assert first.headers["cache-control"] == "no-cache"
+    again = await page.request.get(address, headers={"if-none-match": first.headers["etag"]})
+    assert again.status == 304
+
+
 async def test_an_unknown_name_is_refused_by_the_service_itself(page: Page, service: Service) -> None:
     await page.goto(f"{service.url}/sign-in?application=settings")
     await page.get_by_label("Username").fill("nobody")

@@ -254,7 +254,7 @@ class Registrar:
         )
         await self._decisions.decide(device.user_id, rule)
 
-    async def remove_method(self, user: User, method_id: MethodId, source: str | None) -> None:
+    async def remove_method(self, session: Session, method_id: MethodId, source: str | None) -> None:
         """Remove one of one's own methods. Raises UnknownMethod and LastMethod."""
         rule = functools.partial(
             registration.remove_method,
@@ -262,8 +262,9 @@ class Registrar:
             methods=self._methods,
             actor=Actor.BROWSER,
             source=source,
+            within=session.sign_in.id,
         )
-        await self._decisions.decide(user.id, rule)
+        await self._decisions.decide(session.user.id, rule)
 
     async def choose_primary(self, user: User, method_id: MethodId, source: str | None) -> User:
         """Make a method the one asked first. Raises UnknownMethod."""

@@ -110,7 +110,7 @@ class SettingsFrontend:
         """`DELETE /v1/me/methods/{id}`."""
         session = await self._session(request, Purpose.CHANGE)
         source = http.client_address(request, self._proxies)
-        await self._registrar.remove_method(session.user, MethodId(request.match_info["id"]), source)
+        await self._registrar.remove_method(session, MethodId(request.match_info["id"]), source)
         return web.Response(status=204)
 
     async def _session(self, request: web.Request, purpose: Purpose) -> Session:

@@ -102,6 +102,8 @@ class Decision(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     device: Device | None = None
     removed_devices: tuple[DeviceId, ...] = ()
     """Devices that are gone, and with them every result of a sign-in that they approved."""
+    within: SignInId | None = None
+    """The settings session in which this is done: removing the phone that approved it doesn't close it."""
     activation: UsedActivation | None = None
     withhold_results_since: Instant | None = None
     """Take back the results of sign-ins approved since then."""

@@ -47,7 +47,7 @@ class Scene:
 
     async def begin(self, password: str | None = PASSWORD, **more: object) -> SignIn:
         """The person's sign-in, with a password unless the application vouches for them."""
-        return await self.browser.begin(self.user.username, password, **more)
+        return await self.browser.begin(self.user.username, password, headers=None, **more)
 
     async def asked(self, password: str | None = None, **more: object) -> tuple[SignIn, tuple[Challenge, ...]]:
         """A sign-in that each phone shows."""

@@ -203,6 +203,13 @@ async def test_the_primary_method_is_chosen_and_moves_on_when_its_phone_is_remov
         assert (await door.send("DELETE", f"/methods/{tablet['id']}")).code == "unknown_method"
 
 
+async def test_removing_the_phone_that_opened_the_settings_does_not_close_them(desk: Office) -> None:
+    async with in_settings(desk, "Pixel", "Tablet") as (_, door):
+        pixel = next(each for each in (await door.me())["methods"] if each["target"] == "Pixel")
+        assert (await door.send("DELETE", f"/methods/{pixel['id']}")).status == 204
+        assert [each["name"] for each in (await door.me())["devices"]] == ["Tablet"]
+
+
 async def test_the_last_method_of_an_enforced_account_stays(desk: Office) -> None:
     async with in_settings(desk) as (alice, door):
         (method,) = (await door.me())["methods"]

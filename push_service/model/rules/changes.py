@@ -47,6 +47,7 @@ class Changes:
         self._audit: list[Audit] = []
         self.device: Device | None = None
         self.removed_devices: tuple[DeviceId, ...] = ()
+        self.within: SignInId | None = None
         self.activation: UsedActivation | None = None
         self.withhold_results_since: Instant | None = None
         for each in snapshot.live:
@@ -162,6 +163,7 @@ class Changes:
             deliveries=tuple(self._deliveries),
             device=self.device,
             removed_devices=self.removed_devices,
+            within=self.within,
             activation=self.activation,
             withhold_results_since=self.withhold_results_since,
             remove_user=remove_user,

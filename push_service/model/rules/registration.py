@@ -112,10 +112,17 @@ def activate(
 
 
 def remove_method(
-    snapshot: Snapshot, now: Instant, method_id: MethodId, methods: Methods, actor: Actor, source: str | None
+    snapshot: Snapshot,
+    now: Instant,
+    method_id: MethodId,
+    methods: Methods,
+    actor: Actor,
+    source: str | None,
+    within: SignInId | None = None,
 ) -> Decision[None]:
-    """Remove a method by its owner. An app's notification goes with its device."""
+    """Remove a method by its owner, in the settings session `within`. An app's notification goes with its device."""
     changes = Changes(snapshot, now)
+    changes.within = within
     method = next((each for each in changes.guard.methods if each.id == method_id), None)
     if method is None:
         return changes.refuse(UnknownMethod(), Audit(kind=AuditKind.DEVICE_REFUSED, actor=actor, source=source))

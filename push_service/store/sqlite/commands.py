@@ -75,7 +75,7 @@ _WITHHOLD = (
 _WITHHOLD_BY_DEVICE = (
     "UPDATE sign_ins SET result_jti = NULL, version = version + 1"
     " WHERE user_id = (SELECT user_id FROM devices WHERE id = ?1) AND result_jti IS NOT NULL"
-    " AND (SELECT answered_by FROM challenges WHERE id = sign_ins.challenge_id) = ?1"
+    " AND id IS NOT ?2 AND (SELECT answered_by FROM challenges WHERE id = sign_ins.challenge_id) = ?1"
 )
 _REMOVE_DEVICE = "UPDATE devices SET state = 'removed', push_token = NULL, totp_secret = NULL WHERE id = ?"
 _ACKNOWLEDGE = (
@@ -154,7 +154,7 @@ def _write_seldom(connection: sqlite3.Connection, now: Instant, map_: Rows, deci
         execute(_PUT_DEVICE, map_.device_row(decision.device))
     for device_id in decision.removed_devices:
         execute(_REMOVE_DEVICE, (device_id,))
-        execute(_WITHHOLD_BY_DEVICE, (device_id,))
+        execute(_WITHHOLD_BY_DEVICE, (device_id, decision.within))
     if decision.activation:
         # Unused codes of the same person are void, and must not be found by them any more.
         execute("DELETE FROM activations WHERE user_id = ? AND device_id IS NULL", (decision.activation.user_id,))

@@ -1,6 +1,6 @@
 """One Chromium for all tests of the pages, an empty context for each of them, and what stands behind its tabs.
 
-Starting a Chromium takes longer than most of these tests, so one is started for the session. It belongs to the loop
+Starting a Chromium takes longer than most of these tests, so one is started for all of them. It belongs to the loop
 that started it, which is why every test here runs in the session's loop, and why the fixtures that such a test shares
 a loop with are made anew. The browser is the system's (``CHROMIUM`` names another).
 
@@ -11,6 +11,7 @@ page that works in spite of its own policy is broken.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -31,7 +32,9 @@ from .scripted import Interface
 MakeDesk = Callable[..., Awaitable[Office]]
 
 HERE: Final = Path(__file__).parent
-CHROMIUM: Final = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+CHROMIUM: Final = Path(
+    shutil.which(os.environ.get("CHROMIUM") or "chromium") or shutil.which("google-chrome") or "/usr/bin/chromium"
+)
 FLAGS: Final = (
     "--no-sandbox",
     "--disable-gpu",
@@ -53,11 +56,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """A headless Chromium."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is missing: install Chromium, or name one in CHROMIUM")
+    assert CHROMIUM.exists(), f"{CHROMIUM} is missing: install Chromium, or name one in CHROMIUM"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:

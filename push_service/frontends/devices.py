@@ -12,6 +12,7 @@ from push_service.answers import Answers
 from push_service.crypto.keyring import JwkSet, Keyring
 from push_service.delivery.frames import challenge_document
 from push_service.delivery.line import asked_on_phone
+from push_service.drafts import Context
 from push_service.frontends import http
 from push_service.frontends.http import Networks, Route
 from push_service.frontends.sign_in import LARGEST_VERSION, MAX_WAIT, WaitQuery
@@ -37,21 +38,9 @@ from push_service.registrar import ActivateRequest, Registrar
 from push_service.waits import Look, Waits
 
 
-class ChallengeDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt as devices see it."""
+class ChallengeDocument(Context, frozen=True, kw_only=True):
+    """A prompt as devices see it: what the context says, and the signed context itself."""
 
-    iss: str
-    id: str
-    nonce: str
-    username: str
-    application: str
-    ip: str | None
-    location: str | None
-    browser: str | None
-    requested_at: str
-    expires_at: str
-    confirm: str
-    digits: int
     context: str
 
 

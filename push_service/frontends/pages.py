@@ -15,7 +15,7 @@ from push_service.applications import Applications
 from push_service.frontends import cookies, http
 from push_service.frontends.http import Route
 from push_service.frontends.idempotency import Idempotency, Remember
-from push_service.frontends.sign_in import SignInFrontend
+from push_service.frontends.sign_in import BEGIN_ERRORS, SignInFrontend
 from push_service.frontends.wire import BeginBody, SignInWire
 from push_service.model import errors
 from push_service.model.application import SETTINGS, Application
@@ -73,17 +73,7 @@ class PagesFrontend:
                 tag="Pages",
                 body=BeginBody,
                 replies={201: SignInWire},
-                errors=(
-                    errors.InvalidClient,
-                    errors.InvalidCredentials,
-                    errors.OriginNotAllowed,
-                    errors.IdempotencyKeyReused,
-                    errors.TooManyRequests,
-                    errors.TooManyPending,
-                    errors.TooManyPrompts,
-                    errors.Busy,
-                    errors.StoreUnavailable,
-                ),
+                errors=BEGIN_ERRORS,
                 idempotent=True,
             ),
         ]

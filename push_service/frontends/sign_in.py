@@ -40,6 +40,20 @@ LARGEST_VERSION = 2**53
 _encode = msgspec.json.Encoder().encode
 
 
+BEGIN_ERRORS = (
+    errors.InvalidClient,
+    errors.InvalidCredentials,
+    errors.OriginNotAllowed,
+    errors.IdempotencyKeyReused,
+    errors.TooManyRequests,
+    errors.TooManyPending,
+    errors.TooManyPrompts,
+    errors.Busy,
+    errors.StoreUnavailable,
+)
+"""What beginning can be refused with, whoever's page it is begun from."""
+
+
 class WaitQuery(msgspec.Struct, frozen=True):
     """How long to wait, and for what to be different."""
 
@@ -77,19 +91,7 @@ class SignInFrontend:
                 tag="Sign-in",
                 body=BeginBody,
                 replies={201: SignInWire},
-                errors=(
-                    errors.InvalidClient,
-                    errors.InvalidCredentials,
-                    errors.OriginNotAllowed,
-                    errors.VerificationNotEnabled,
-                    errors.RegistrationNeedsPassword,
-                    errors.IdempotencyKeyReused,
-                    errors.TooManyRequests,
-                    errors.TooManyPending,
-                    errors.TooManyPrompts,
-                    errors.Busy,
-                    errors.StoreUnavailable,
-                ),
+                errors=(*BEGIN_ERRORS, errors.VerificationNotEnabled, errors.RegistrationNeedsPassword),
                 security=("application", "public"),
                 idempotent=True,
             ),

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from contextlib import AsyncExitStack
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.log import server_logger
@@ -89,6 +90,7 @@ class Server:
         self.app = web.Application(middlewares=[http.guard(self._observe)], client_max_size=http.MAX_BODY)
         self.app.on_response_prepare.append(http.mark)
         self.app.on_response_prepare.append(cors.allow(core.applications))
+        self.app.on_response_prepare.append(self._let_go)
         self.pages.set_up(self.app)
         for route in routes:
             self.app.router.add_route(route.method, route.path, route.handle)
@@ -101,6 +103,12 @@ class Server:
 
     def _observe(self, request: web.Request, status: int, seconds: float) -> None:
         self.core.metrics.request(http.route_of(request), request.method, status, seconds)
+
+    async def _let_go(self, _: web.Request, response: web.StreamResponse) -> None:
+        """A response-prepare signal: while ending, an answer is its connection's last; the next goes elsewhere."""
+        if self.waits.draining and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+            response.force_close()
+            response.headers["Connection"] = "close"
 
 
 async def serve(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from push_service.delivery import frames
 from push_service.model.challenge import Challenge, ChallengeState, MethodKind
@@ -24,6 +24,8 @@ REPLACED = 4409
 TOO_MANY_MESSAGES = 4429
 RESTARTING = 1012
 _LOOK_AGAIN_SECONDS = 1.0
+_FINISH_SECONDS = 3.0
+"""How long a close waits for the frame that is being heeded: an answer's outcome goes out before the farewell."""
 
 Send = Callable[[bytes], Awaitable[None]]
 Close = Callable[[int], Awaitable[None]]
@@ -42,6 +44,8 @@ class DeviceLine:
         self._looking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._gone = False
+        self._closing = False
+        self._turn = asyncio.Lock()
 
     def ring(self) -> None:
         """Look again, as soon as the look under way is done."""
@@ -62,8 +66,18 @@ class DeviceLine:
         self._shown.pop(challenge_id, None)
         self._answered.add(challenge_id)
 
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[bool]:
+        """Entered while a frame of the device's is heeded and replied to: the socket isn't closed in between.
+
+        False says that the socket is about to be closed: the frame must not be heeded, as no reply could follow. A
+        device gives its answer again where it reconnects.
+        """
+        async with self._turn:
+            yield not self._closing
+
     async def end(self, code: int | None = None) -> None:
-        """Stop looking; with a code, close the socket too."""
+        """Stop looking; with a code, close the socket too, after the reply to what is being heeded."""
         self._gone = True
         if self._timer:
             self._timer.cancel()
@@ -73,6 +87,10 @@ class DeviceLine:
             with contextlib.suppress(asyncio.CancelledError):
                 await looking
         if code is not None:
+            self._closing = True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FINISH_SECONDS), self._turn:
+                    pass
             await self._close(code)
 
     async def _look(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import random
 import secrets
 from typing import Annotated, cast
 
@@ -41,6 +42,10 @@ HEARTBEAT_SECONDS = 30
 AUTHENTICATE_SECONDS = 10.0
 SEND_SECONDS = 10.0
 FAREWELL_SECONDS = 2.0
+SPREAD_SECONDS = 2.0
+SPREAD_PER_SOCKET_SECONDS = 0.01
+"""An ending process closes its sockets one by one over this time, and over SPREAD_SECONDS at most: thousands of phones
+that lose their socket in one instant would come back in one as well."""
 MAX_FRAME = 16 * 1024
 MESSAGES = Rate(300, 10)
 _NONCE_BYTES = 18
@@ -86,6 +91,9 @@ class DeviceSocketFrontend:
         self._answers, self._registrar, self._store, self._bus = answers, registrar, store, bus
         self._receipts, self._own_origin = receipts, own_origin
         self._lines: dict[DeviceId, DeviceLine] = {}
+        self._greeted: set[web.WebSocketResponse] = set()
+        self._leaving = False
+        self._dice = random.SystemRandom()
 
     def routes(self) -> list[Route]:
         """What is served here."""
@@ -107,8 +115,20 @@ class DeviceSocketFrontend:
         return len(self._lines)
 
     async def close_all(self) -> None:
-        """Send everyone away to come back: this process is about to end."""
-        await asyncio.gather(*(line.end(RESTARTING) for line in tuple(self._lines.values())))
+        """Send everyone away to come back, each at a moment of its own: this process is about to end.
+
+        Until its moment a device is served as ever. An answer that is being judged then gets its outcome first. Takes
+        at most the spread, what an answer may take (delivery/line.py), and the farewell.
+        """
+        self._leaving = True
+        lines = tuple(self._lines.values())
+        within = min(SPREAD_SECONDS, SPREAD_PER_SOCKET_SECONDS * len(lines))
+        strangers = (_close(socket, RESTARTING) for socket in tuple(self._greeted))
+        await asyncio.gather(*strangers, *(self._send_away(line, within) for line in lines))
+
+    async def _send_away(self, line: DeviceLine, within: float) -> None:
+        await asyncio.sleep(self._dice.uniform(0.0, within))
+        await line.end(RESTARTING)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One device's socket, from hello to close."""
@@ -124,9 +144,13 @@ class DeviceSocketFrontend:
         if not socket.can_prepare(request).ok:
             raise InvalidRequest("This is a WebSocket; the request does not ask for one.")
         await socket.prepare(request)
-        device = await self._authenticated(socket)
-        if device is None:
-            await socket.close(code=NOT_AUTHENTICATED)
+        self._greeted.add(socket)
+        try:
+            device = None if self._leaving else await self._authenticated(socket)
+        finally:
+            self._greeted.discard(socket)
+        if device is None or self._leaving:
+            await socket.close(code=RESTARTING if self._leaving else NOT_AUTHENTICATED)
             return socket
         send = functools.partial(_send, socket)
         line = DeviceLine(device, self._store, send, functools.partial(_close, socket))
@@ -177,9 +201,10 @@ class DeviceSocketFrontend:
             if message.type is not WSMsgType.TEXT:
                 await socket.close(code=WSCloseCode.UNSUPPORTED_DATA)
                 return
-            reply = await self._heed(message.data.encode(), line)
-            if reply:
-                await socket.send_str(reply.decode())
+            async with line.turn() as heeded:
+                reply = await self._heed(message.data.encode(), line) if heeded else None
+                if reply:
+                    await socket.send_str(reply.decode())
 
     async def _heed(self, data: bytes, line: DeviceLine) -> bytes | None:
         try:

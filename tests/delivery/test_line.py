@@ -17,6 +17,7 @@ import pytest
 from push_service.bus.local import LocalBus
 from push_service.crypto.sealing import Sealer
 from push_service.decisions import Decisions
+from push_service.delivery import line as line_module
 from push_service.delivery.line import NOT_AUTHENTICATED, DeviceLine
 from push_service.model.challenge import ChallengeState
 from push_service.model.decision import Decision, Rule
@@ -353,3 +354,31 @@ async def test_a_line_that_ended_looks_no_more_and_closes_as_told(world: World) 
         await world.begin(alice)
         assert line._looking is None or line._looking.done()
         assert screen.frames == []
+
+
+async def test_a_close_waits_for_the_reply_and_nothing_is_heeded_after_it(world: World) -> None:
+    alice = await enrol(world.store)
+    async with world.line(alice.phone) as (screen, line):
+        async with line.turn() as heeded:
+            assert heeded
+            ending = asyncio.create_task(line.end(1012))
+            late = asyncio.create_task(_heeded(line))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert (screen.closed, ending.done()) == (None, False)
+        await ending
+        assert screen.closed == 1012
+        assert not await late
+
+
+async def test_a_close_does_not_wait_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line_module, "_FINISH_SECONDS", 0.01)
+    alice = await enrol(world.store)
+    async with world.line(alice.phone) as (screen, line), line.turn():
+        await line.end(1012)
+        assert screen.closed == 1012
+
+
+async def _heeded(line: DeviceLine) -> bool:
+    async with line.turn() as heeded:
+        return heeded

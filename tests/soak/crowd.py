@@ -122,6 +122,7 @@ class LightPhone:
         self.states: dict[str, str] = {}
         self.closed_by = 0
         self.ready_at = 0.0
+        self.lost_at = 0.0
         self.tries = 0
         self._address, self._url, self._dice = address, url, dice
         self._changed = asyncio.Event()
@@ -217,4 +218,5 @@ class LightPhone:
     def _over(self, why: str) -> None:
         code = _CLOSE_CODE.search(why)
         self.closed_by = int(code[1]) if code else 0
+        self.lost_at = time.monotonic()
         self.lost.set()

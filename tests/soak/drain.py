@@ -1,7 +1,8 @@
 """SIGTERM while hundreds wait, watch, are connected and answer: everybody is sent away politely.
 
-R-15: polls held are answered with what is so, event streams end, sockets close with 1012, answers on their way get
-their outcome or can be given again, and the process ends with 0.
+R-15: polls held are answered with what is so, event streams end, sockets close with 1012 at moments of their own, and
+the process ends with 0. Answers come just then and while sockets are being closed: each has its outcome on the socket
+that it was given on, or was not taken at all, and then its sign-in still waits for the phone to come back.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -27,7 +29,8 @@ from tests.support.people import office
 from tests.support.service import Service
 
 ANSWERING = 20
-"""One in so many phones answers just when the server is told to end."""
+"""One in so many phones answers just when the server is told to end, and one a little later, if it can still."""
+LATER_SECONDS = 2.0
 AT_ONCE = 64
 SETTLE_SECONDS = 60.0
 
@@ -53,10 +56,15 @@ async def run(folder: Path, *, rounds: int, seed: int, say: Say) -> Report:
     if code != 0:
         faults.append(f"the server ended with {code}")
     with checker.copied(folder / "data" / "push-service.db") as connection:
+        faults += crowd.unreplied(connection)
         faults += checker.check_rows(connection)
         faults += checker.check_agreement(checker.load(crowd.history.path), connection)
     rows = [(what, str(count)) for what, count in sorted(crowd.counts.items())]
-    rows += [("seconds from SIGTERM to the end", f"{seconds:.1f}"), ("faults", str(len(faults)))]
+    rows += [
+        ("seconds from the first socket closed to the last", f"{crowd.spread:.1f}"),
+        ("seconds from SIGTERM to the end", f"{seconds:.1f}"),
+        ("faults", str(len(faults))),
+    ]
     title = f"SIGTERM with {rounds} polls, {rounds} sockets and {len(crowd.answering)} answers under way (seed {seed})"
     return Report([Table(title, ("what", "count"), rows)], at_most(faults))
 
@@ -68,6 +76,7 @@ class _Crowd:
         self.faults: list[str] = []
         self.counts: Counter[str] = Counter()
         self.answering: list[tuple[LightPhone, Begun]] = []
+        self._later: list[tuple[LightPhone, Begun]] = []
         self._phones: list[LightPhone] = []
         self._begun: list[Begun] = []
         self._callers: list[Caller] = []
@@ -97,7 +106,9 @@ class _Crowd:
             self.faults.append(f"only {now.listeners} of {wanted} wait")
         by_challenge = {begun.challenge: begun for begun in self._begun}
         ours = [(phone, by_challenge[challenge]) for phone in self._phones for challenge in phone.prompts]
-        self.answering = self._dice.sample(ours, max(1, len(ours) // ANSWERING))
+        some = max(1, len(ours) // ANSWERING)
+        chosen = self._dice.sample(ours, 2 * some)
+        self.answering, self._later = chosen[:some], chosen[some:]
 
     async def _poll(self, caller: Caller, begun: Begun) -> None:
         """Wait, past the news that the prompt was delivered, until the server ends; what it said last counts."""
@@ -130,9 +141,11 @@ class _Crowd:
         for phone, begun in self.answering:
             phone.answer(begun)
         began = time.monotonic()
+        later = [asyncio.create_task(self._answer_later(*each)) for each in self._later]
         code = await self.service.stop()
         seconds = time.monotonic() - began
         async with asyncio.timeout(SETTLE_SECONDS):
+            await asyncio.gather(*later)
             await asyncio.gather(*self._polls, *(phone.lost.wait() for phone in self._phones))
         for phone in self._phones:
             self.counts[f"sockets: closed with {phone.closed_by or 'nothing'}"] += 1
@@ -145,7 +158,33 @@ class _Crowd:
                 line = self.history.begin("phone", "answer", begun.id, begun.challenge)
                 line.outcome = outcome
                 self.history.end(line)
+        if not any(phone.outcomes for phone, _ in self.answering):
+            self.faults.append("not one answer had its reply")
         return code, seconds
+
+    async def _answer_later(self, phone: LightPhone, begun: Begun) -> None:
+        """Answer while sockets are being closed, unless this one already was."""
+        await asyncio.sleep(self._dice.uniform(0.0, LATER_SECONDS))
+        if phone.lost.is_set():
+            self.counts["answers: not given, the socket was closed"] += 1
+            return
+        phone.answer(begun)
+        self.answering.append((phone, begun))
+
+    @property
+    def spread(self) -> float:
+        """Seconds between the first socket's end and the last one's."""
+        ends = [phone.lost_at for phone in self._phones]
+        return max(ends) - min(ends)
+
+    def unreplied(self, connection: sqlite3.Connection) -> list[str]:
+        """The faults of answers without reply: what was taken must have been told."""
+        states = {row["id"]: row["state"] for row in connection.execute("SELECT id, state FROM sign_ins")}
+        return [
+            f"the answer to {begun.id} got no reply, and the sign-in is {states[begun.id]}"
+            for phone, begun in self.answering
+            if begun.challenge not in phone.outcomes and states[begun.id] != "pending"
+        ]
 
     def close(self) -> None:
         for phone in self._phones:

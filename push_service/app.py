@@ -157,11 +157,12 @@ async def serve(settings: Settings) -> None:
 def _calm_the_collector() -> None:
     """Collect cycles seldom: what was made at the start never goes, and a sign-in leaves next to none behind.
 
-    With thousands of sockets a full collection takes longer than a person should wait for their browser.
+    With thousands of sockets a full collection takes longer than a person should wait for their browser. But each
+    WebSocket that ends leaves a cycle of some forty objects (aiohttp's), and those of many thousands must not gather.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(10_000, 10, 10)
 
 
 async def _refresh_keys(keyring: Keyring, rung: asyncio.Event) -> None:

@@ -156,10 +156,11 @@ class DeviceSocketFrontend:
         line = DeviceLine(device, self._store, send, functools.partial(_close, socket))
         former = self._lines.get(device.id)
         self._lines[device.id] = line
+        # Not a TaskGroup: cancelled, as it is here whenever a phone goes away, it keeps its error and that its frame
+        # (Python 3.11), and the whole connection waits for the collector.
+        parting = asyncio.create_task(former.end(REPLACED)) if former else None
         try:
-            async with asyncio.TaskGroup() as beside, self._bus.attach(Topic.user(device.user_id), line.ring):
-                if former:
-                    beside.create_task(former.end(REPLACED))
+            async with self._bus.attach(Topic.user(device.user_id), line.ring):
                 now = await self._store.now()
                 await send(frames.ready(device.id, HEARTBEAT_SECONDS, rfc3339(now)))
                 line.ring()
@@ -168,6 +169,8 @@ class DeviceSocketFrontend:
             await line.end()
             if self._lines.get(device.id) is line:
                 del self._lines[device.id]
+            if parting:
+                await parting
         return socket
 
     async def _authenticated(self, socket: web.WebSocketResponse) -> Device | None:

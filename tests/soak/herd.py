@@ -56,7 +56,7 @@ async def run(folder: Path, *, rounds: int, seed: int, say: Say) -> Report:
             if away:
                 faults.append(f"{len(away)} phones were not back within {BACK_SECONDS:.0f} s")
             back = sorted(phone.ready_at - ready for phone in phones if phone.ready.is_set())
-            memory = (await held(service)).rss
+            memory = (await held(service)).memory
         code = await service.stop()
         if code != 0:
             faults.append(f"the server ended with {code}")

@@ -42,7 +42,7 @@ keep-alive time."""
 RESTING_SECONDS = 36.0
 """Longer than a heartbeat: then the timers of closed sockets have fired and let go of them."""
 GROWTH_SHARE = 0.5
-GROWTH_BYTES = 8 * 2**20
+GROWTH_BYTES = 4 * 2**20
 """How much more memory the last visit may leave than the second: this share of what a visit takes while it stands, and
 in any case these bytes. Over eight visits more, a sixteenth of what each opened would be noticed."""
 LIFETIME_SECONDS = 60

@@ -47,7 +47,7 @@ SPREAD_PER_SOCKET_SECONDS = 0.01
 """An ending process closes its sockets one by one over this time, and over SPREAD_SECONDS at most: thousands of phones
 that lose their socket in one instant would come back in one as well."""
 MAX_FRAME = 16 * 1024
-MESSAGES = Rate(300, 10)
+MESSAGES = Rate(900, 10)
 _NONCE_BYTES = 18
 
 Ref = Annotated[str, msgspec.Meta(max_length=128)]

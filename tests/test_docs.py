@@ -317,8 +317,7 @@ async def test_the_phone_of_the_readme_approves_a_sign_in(
 
 
 async def test_the_page_of_the_readme_signs_someone_in(own: Service, make_office: MakeOffice) -> None:
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is missing: install Chromium, or name one in CHROMIUM")
+    assert CHROMIUM.exists(), f"{CHROMIUM} is missing: install Chromium, or name one in CHROMIUM"
     (page_,) = fenced(section(README.read_text(), "One's own sign-in page"), "html")
     desk = await make_office(own)
     alice = await desk.person()

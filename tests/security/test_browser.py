@@ -95,9 +95,7 @@ async def test_an_id_without_its_token_opens_nothing(
         for reply, attempt in zip(replies, attempts, strict=True):
             assert (reply.status, reply.body) == (401, replies[0].body), attempt
             assert reply.code == "invalid_token"
-            assert {name for name in reply.headers if not name.startswith("Access-Control-")} == plain, (
-                attempt
-            )
+            assert {name for name in reply.headers if not name.startswith("Access-Control-")} == plain, attempt
         assert await sign_in.look() == before
 
 

@@ -61,10 +61,6 @@ class Applications:
             raise OriginNotAllowed
         return application
 
-    def is_own(self, origin: str | None) -> bool:
-        """Whether a request comes from the service's own pages."""
-        return origin == self._origin
-
     async def allowed_origins(self) -> frozenset[str]:
         """Every origin whose pages may call the interface."""
         await self.named(SETTINGS)

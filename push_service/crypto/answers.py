@@ -65,11 +65,6 @@ class ReceivedAnswer:
         return _checked(self._claims, device, challenge, now)
 
 
-def check(token: str, device: Device, challenge: Challenge, now: Instant) -> SignedAnswer:
-    """The answer, if this device signed it for this challenge. Raises InvalidAnswer."""
-    return ReceivedAnswer(token).check(device, challenge, now)
-
-
 def _checked(claims: _Claims, device: Device, challenge: Challenge, now: Instant) -> SignedAnswer:
     fits = claims.challenge_id == challenge.id and hmac.compare_digest(claims.nonce.encode(), challenge.nonce.encode())
     shown = hmac.compare_digest(claims.ctx.encode(), context_digest(challenge.context).encode())

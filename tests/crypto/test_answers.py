@@ -58,7 +58,7 @@ CLAIMS: dict[str, Any] = {
 
 def check(claims: object = CLAIMS, challenge: Challenge = CHALLENGE, header: object = HEADER) -> SignedAnswer:
     """Everything that is looked at before a rule is asked."""
-    given = answers.check(token(KEY, header, claims), DEVICE, challenge, NOW)
+    given = answers.ReceivedAnswer(token(KEY, header, claims)).check(DEVICE, challenge, NOW)
     if challenge.state is ChallengeState.PENDING:
         answers.require_number(given, challenge)
     return given

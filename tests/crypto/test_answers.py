@@ -172,7 +172,7 @@ def test_the_same_answer_has_one_digest_whatever_its_bytes() -> None:
     reordered = token(KEY, dict(reversed(HEADER.items())), dict(reversed(CLAIMS.items())))
     later = token(KEY, HEADER, {**CLAIMS, "iat": unix(NOW) + 5})
     texts = [text, f"{signed}.{base64url(raw(r, s))}", twin, reordered, later]
-    assert len({answers.check(each, DEVICE, CHALLENGE, NOW).digest for each in texts}) == 1
+    assert len({answers.ReceivedAnswer(each).check(DEVICE, CHALLENGE, NOW).digest for each in texts}) == 1
 
 
 @pytest.mark.security("S-01")
@@ -214,7 +214,7 @@ def test_a_header_that_is_not_this_devices_answers_is_refused(change: dict[str, 
 def test_another_device_cannot_answer_in_this_ones_name() -> None:
     other = ec.generate_private_key(ec.SECP256R1())
     with pytest.raises(InvalidAnswer):
-        answers.check(token(other, HEADER, CLAIMS), DEVICE, CHALLENGE, NOW)
+        answers.ReceivedAnswer(token(other, HEADER, CLAIMS)).check(DEVICE, CHALLENGE, NOW)
 
 
 @pytest.mark.security("S-06")

@@ -126,7 +126,7 @@ async def test_another_key_opens_nothing(stores: SqliteStores) -> None:
 async def test_the_file_and_its_companions_are_their_owners_alone(stores: SqliteStores, store: SqliteStore) -> None:
     await enrol(store)
     files = sorted(stores.path.parent.glob(f"{stores.path.name}*"))
-    assert [each.name for each in files] == ["data.db", "data.db-shm", "data.db-wal"]
+    assert [each.name for each in files] == ["data.db", "data.db-shm", "data.db-wal", "data.db.migrating"]
     assert {each.stat().st_mode & 0o777 for each in files} == {0o600}
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -31,25 +34,40 @@ def connect(path: Path, *, read_only: bool = False, busy_seconds: float = BUSY_S
 
 def migrate(path: Path) -> None:
     """Make the file, mode 0600, in WAL mode, and apply each migration that it lacks in a transaction of its own."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    os.close(descriptor)
-    connection = connect(path)
+    with _alone(path):
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = connect(path)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            for number, script in _migrations():
+                if version < number:
+                    _apply(connection, number, script)
+        finally:
+            connection.close()
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time: a switch to WAL that meets another answers "locked" at once instead of waiting.
+
+    By a file of its own: closing any descriptor of the database gives up all of SQLite's locks that this process holds.
+    """
+    descriptor = os.open(path.with_name(f"{path.name}.migrating"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        for number, script in _migrations():
-            _apply(connection, number, script)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
-        connection.close()
+        os.close(descriptor)
 
 
 def _apply(connection: sqlite3.Connection, number: int, script: str) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version < number:
-            for statement in _statements(script):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={number}")
+        for statement in _statements(script):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={number}")
     except BaseException:
         connection.execute("ROLLBACK")
         raise

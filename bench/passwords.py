@@ -1,10 +1,11 @@
 """`passwords`: sign-ins with a password against what argon2id itself allows, and whether they slow the others.
 
-Raw: as many threads as cores hash with the service's parameters and do nothing else, before and after the service
-does. Begun: people post name and password over and over, each time replacing their former sign-in. Completed: the
-same with the phone's answer and the browser told. Neighbours: vouched sign-ins, fifty a second at random instants,
-without and with people beside them who begin with passwords. Server and load both use every core here, since the
-hashes are to have them all; raw and service take turns.
+Measured once for each number of lanes (passwords that the service hashes at the same time): as many as cores, and one
+fewer, which leaves a core to everything else. Raw: as many threads as lanes hash with the service's parameters and do
+nothing else, before and after the service does. Begun: people post name and password over and over, each time
+replacing their former sign-in. Completed: the same with the phone's answer and the browser told. Neighbours: vouched
+sign-ins, fifty a second at random instants, without and with people beside them who begin with passwords. Server and
+load both use every core here; raw and service take turns.
 """
 
 import asyncio
@@ -43,6 +44,8 @@ VOUCHED_RATE = 50.0
 LEFT_WAITING = {"PUSH_SERVICE_POLICY__PENDING_PER_PERSON": "20"}
 """Everybody's last sign-in of a turn is left waiting: room for those of a few turns."""
 
+LANES = "PUSH_SERVICE_PASSWORD_HASH_CONCURRENCY"
+
 TIME_COST, MEMORY_COST, PARALLELISM, HASH_LENGTH, SALT_LENGTH = 2, 19_456, 1, 32, 16
 """The service's argon2id: OWASP's minimum, memory in KiB."""
 
@@ -51,6 +54,7 @@ TIME_COST, MEMORY_COST, PARALLELISM, HASH_LENGTH, SALT_LENGTH = 2, 19_456, 1, 32
 class Round:
     """One turn of everything."""
 
+    lanes: int
     raw_per_second: float
     begun_per_second: float
     begun_errors: Mapping[str, int]
@@ -69,45 +73,57 @@ class PasswordsResult:
 
     def tables(self) -> Sequence[Table]:
         """What the hash allows and what the service makes of it; then the neighbours."""
-        return [self._rates(), self._neighbours()]
-
-    def _rates(self) -> Table:
-        begun = Spread.of(taken.begun_per_second / taken.raw_per_second for taken in self.rounds)
-        completed = Spread.of(taken.completed.per_second / taken.raw_per_second for taken in self.rounds)
-        errors = sum((Counter(taken.begun_errors) for taken in self.rounds), Counter[str]())
-        failed = sum((Counter(taken.completed.errors) for taken in self.rounds), Counter[str]())
-        rows = [
-            ("argon2id alone", Spread.of(taken.raw_per_second for taken in self.rounds).text(), "1", "0"),
-            (
-                "sign-ins begun with a password",
-                Spread.of(taken.begun_per_second for taken in self.rounds).text(),
-                begun.text(3),
-                errors_text(errors),
-            ),
-            (
-                "sign-ins completed with a password",
-                Spread.of(taken.completed.per_second for taken in self.rounds).text(),
-                completed.text(3),
-                errors_text(failed),
-            ),
+        return [
+            table
+            for lanes, taken in self._by_lanes()
+            for table in (_rates_table(lanes, taken), _neighbours_table(lanes, taken))
         ]
-        title = f"Password hashing on {len(cores().everyone)} cores; medians [range] of {len(self.rounds)} rounds"
-        return Table(title, ("", "a second", "of argon2id alone", "errors"), rows)
 
-    def _neighbours(self) -> Table:
-        columns = (
-            "vouched sign-ins",
-            "a second",
-            "answer→browser p50 ms",
-            "p99 ms",
-            "with passwords a second",
-            "errors",
-        )
-        alone = [taken.vouched_alone for taken in self.rounds]
-        beside = [taken.vouched_beside_passwords for taken in self.rounds]
-        rate = Spread.of(taken.beside_per_second for taken in self.rounds)
-        rows = [_row("alone", alone, "0"), _row("beside passwords", beside, rate.text())]
-        return Table("Whether hashing slows the others", columns, rows)
+    def _by_lanes(self) -> Sequence[tuple[int, Sequence[Round]]]:
+        return [(lanes, [each for each in self.rounds if each.lanes == lanes]) for lanes in lanes_measured()]
+
+
+def lanes_measured() -> Sequence[int]:
+    """One fewer than cores, where there is more than one, and as many as cores."""
+    all_of_them = len(cores().everyone)
+    return sorted({max(1, all_of_them - 1), all_of_them})
+
+
+def _rates_table(lanes: int, rounds: Sequence[Round]) -> Table:
+    begun = Spread.of(taken.begun_per_second / taken.raw_per_second for taken in rounds)
+    completed = Spread.of(taken.completed.per_second / taken.raw_per_second for taken in rounds)
+    errors = sum((Counter(taken.begun_errors) for taken in rounds), Counter[str]())
+    failed = sum((Counter(taken.completed.errors) for taken in rounds), Counter[str]())
+    rows = [
+        ("argon2id alone", Spread.of(taken.raw_per_second for taken in rounds).text(), "1", "0"),
+        (
+            "sign-ins begun with a password",
+            Spread.of(taken.begun_per_second for taken in rounds).text(),
+            begun.text(3),
+            errors_text(errors),
+        ),
+        (
+            "sign-ins completed with a password",
+            Spread.of(taken.completed.per_second for taken in rounds).text(),
+            completed.text(3),
+            errors_text(failed),
+        ),
+    ]
+    title = f"{_hashed(lanes)} on {len(cores().everyone)} cores; medians [range] of {len(rounds)} rounds"
+    return Table(title, ("", "a second", "of argon2id alone", "errors"), rows)
+
+
+def _neighbours_table(lanes: int, rounds: Sequence[Round]) -> Table:
+    columns = ("vouched sign-ins", "a second", "answer→browser p50 ms", "p99 ms", "with passwords a second", "errors")
+    alone = [taken.vouched_alone for taken in rounds]
+    beside = [taken.vouched_beside_passwords for taken in rounds]
+    rate = Spread.of(taken.beside_per_second for taken in rounds)
+    rows = [_row("alone", alone, "0"), _row("beside passwords", beside, rate.text())]
+    return Table(f"{_hashed(lanes)}: whether that slows the others", columns, rows)
+
+
+def _hashed(lanes: int) -> str:
+    return "One password hashed at a time" if lanes == 1 else f"{lanes} passwords hashed at a time"
 
 
 def _row(name: str, taken: Sequence[Measurement], beside: str) -> Sequence[str]:
@@ -127,16 +143,17 @@ def run(options: Options, console: Console) -> PasswordsResult:
     taken: list[Round] = []
     with processes.data_directory() as directory:
         people = registered(WITH_PASSWORD + VOUCHED, directory / "data", console)
-        with processes.service(directory / "data", cores().everyone, LEFT_WAITING) as server:
-            for number in range(rounds):
-                with console.status(f"round {number + 1} of {rounds}"):
-                    taken.append(_round(server, people, seconds))
+        for lanes in lanes_measured():
+            settings = {**LEFT_WAITING, LANES: str(lanes)}
+            with processes.service(directory / "data", cores().everyone, settings) as server:
+                for number in range(rounds):
+                    with console.status(f"{_hashed(lanes)}, round {number + 1} of {rounds}"):
+                        taken.append(_round(server, people, lanes, seconds))
     return PasswordsResult(taken)
 
 
-def hashes_per_second(seconds: float) -> float:
-    """How many passwords argon2id alone hashes on all cores, with a thread each."""
-    threads = len(cores().everyone)
+def hashes_per_second(threads: int, seconds: float) -> float:
+    """How many passwords argon2id alone hashes, on so many threads."""
     start = threading.Barrier(threads)
 
     def hash_until_done() -> tuple[int, float]:
@@ -160,12 +177,12 @@ def hashes_per_second(seconds: float) -> float:
         return sum(count / elapsed for count, elapsed in (future.result() for future in done))
 
 
-def _round(server: processes.Server, people: People, seconds: float) -> Round:
-    before = hashes_per_second(seconds)
+def _round(server: processes.Server, people: People, lanes: int, seconds: float) -> Round:
+    before = hashes_per_second(lanes, seconds)
     begun, errors, completed = uvloop.run(_with_passwords(server, people, seconds))
-    raw = (before + hashes_per_second(seconds)) / 2
+    raw = (before + hashes_per_second(lanes, seconds)) / 2
     alone, beside, beside_rate, beside_errors = uvloop.run(_neighbours(server, people, seconds))
-    return Round(raw, begun, errors + beside_errors, completed, alone, beside, beside_rate)
+    return Round(lanes, raw, begun, errors + beside_errors, completed, alone, beside, beside_rate)
 
 
 async def _with_passwords(

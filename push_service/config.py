@@ -132,6 +132,12 @@ def _default_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share") / "push-service"
 
 
+def _beside_event_loops(workers: int) -> int:
+    """Hashes leave a processor to everything else, or those who wait for an answer would wait for hashes, too."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(256, max(1, (processors - 1) // workers))
+
+
 OneRate = Annotated[Rate, PlainValidator(_rate)]
 SomeRates = Annotated[tuple[Rate, ...], PlainValidator(_rates)]
 
@@ -297,10 +303,10 @@ class Settings(BaseSettings):
         default=None, description="The key itself instead of a file: 32 bytes in base64url."
     )
     password_hash_concurrency: int = Field(
-        default_factory=lambda: os.cpu_count() or 1,
+        default_factory=lambda data: _beside_event_loops(data.get("workers", 1)),
         ge=1,
         le=256,
-        description="Passwords hashed at once. Default: the number of processors.",
+        description="Passwords hashed at once by each process. Default: all processors but one, shared among WORKERS.",
     )
     password_hash_waiting: int = Field(
         default=64,

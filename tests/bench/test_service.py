@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from bench.__main__ import commands
 from bench.idle_devices import IdleResult
 from bench.load import LoadResult
-from bench.passwords import PasswordsResult
+from bench.passwords import PasswordsResult, lanes_measured
 from bench.results import load
 from bench.sign_in import SignInResult
 
@@ -50,8 +50,9 @@ def test_idle_phones_stay_connected_and_are_counted(tmp_path: Path) -> None:
 
 def test_passwords_are_hashed_and_their_neighbours_go_on(tmp_path: Path) -> None:
     result = run(tmp_path / "passwords.json", PasswordsResult, "passwords", "--rounds", "1", "--seconds", "1")
-    [taken] = result.rounds
-    assert taken.begun_errors == {}
-    for measurement in (taken.completed, taken.vouched_alone, taken.vouched_beside_passwords):
-        assert measurement.sign_ins > 0
-        assert measurement.errors == {}
+    assert [taken.lanes for taken in result.rounds] == list(lanes_measured())
+    for taken in result.rounds:
+        assert taken.begun_errors == {}
+        for measurement in (taken.completed, taken.vouched_alone, taken.vouched_beside_passwords):
+            assert measurement.sign_ins > 0
+            assert measurement.errors == {}

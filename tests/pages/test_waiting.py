@@ -115,6 +115,21 @@ async def test_time_left_follows_the_services_clock_and_not_the_browsers(page: P
 
 
 @pytest.mark.reliability("R-05")
+async def test_a_connection_that_comes_back_is_said_even_where_nothing_else_has_changed(
+    page: Page, interface: Interface
+) -> None:
+    await begin(page, interface, sign_in())
+    await interface.lose_connection()
+    notice = page.locator("#connection")
+    await expect(notice).to_contain_text("No connection")
+    interface.reachable = True
+    await expect(notice).to_be_empty()
+    await expect(page.get_by_text("42", exact=True)).to_be_visible()
+    await interface.tell(sign_in("approved"))
+    await expect_step(page, "You are signed in")
+
+
+@pytest.mark.reliability("R-05")
 async def test_a_connection_that_breaks_is_said_and_the_outcome_still_arrives(page: Page, interface: Interface) -> None:
     await begin(page, interface, sign_in())
     await interface.lose_connection()

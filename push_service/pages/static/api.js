@@ -74,13 +74,13 @@ export async function ask(method, path, { body, token, key, signal, patience = P
 }
 
 /**
- * Ask until there is an answer that waiting would not change. `trouble(error)` is told of each failure that is waited
- * out, `trouble(null)` when it is over.
+ * Ask until there is an answer that waiting would not change, by a path that may depend on how many tries have failed
+ * so far. `trouble(error)` is told of each failure that is waited out, `trouble(null)` when it is over.
  */
 export async function askSteadily(method, path, { trouble = () => {}, ...options } = {}) {
   for (let failures = 0; ; failures += 1) {
     try {
-      const answer = await ask(method, path, options);
+      const answer = await ask(method, typeof path === "string" ? path : path(failures), options);
       if (failures) trouble(null);
       return answer;
     } catch (error) {
@@ -105,8 +105,9 @@ export const isFinal = (signIn) => FINAL.has(signIn.state);
 export async function* follow(id, version, { signal, trouble }) {
   for (let after = version; ; ) {
     const asked = performance.now();
-    const query = new URLSearchParams({ wait: WAIT, after });
-    const path = `${signInPath(id)}?${query}`;
+    const waiting = `${signInPath(id)}?${new URLSearchParams({ wait: WAIT, after })}`;
+    // After a failure not to wait but to hear at once: people must not read of a lost connection that is long back.
+    const path = (failures) => (failures ? signInPath(id) : waiting);
     const signIn = await askSteadily("GET", path, { signal, trouble, patience: WAIT + PATIENCE });
     if (signIn.version !== after) yield signIn;
     if (isFinal(signIn)) return;

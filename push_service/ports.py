@@ -14,7 +14,7 @@ import msgspec
 from push_service.model.application import Application
 from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.device import Device, UsedActivation
-from push_service.model.ids import ApplicationId, ChallengeId, DeviceId, SignInId, UserId
+from push_service.model.ids import ApplicationId, ChallengeId, ConnectionId, DeviceId, SignInId, UserId
 from push_service.model.instant import Instant
 from push_service.model.throttle import Charge
 from push_service.model.user import Pending, Snapshot, User, UserState
@@ -38,6 +38,11 @@ class Topic(NamedTuple):
     def user(cls, user_id: UserId) -> Topic:
         """What this person's devices are asked, or the devices themselves, changed."""
         return cls("user", user_id)
+
+    @classmethod
+    def device(cls, device_id: DeviceId) -> Topic:
+        """This device opened another socket, maybe at another process."""
+        return cls("device", device_id)
 
 
 APPLICATIONS = Topic("applications")
@@ -189,6 +194,14 @@ class Store(Protocol):
 
     async def spend_proof(self, device_id: DeviceId, jti_hash: str, until: Instant) -> bool:
         """Remember a proof's id; False if it was seen before. Durable: a restart forgets none before `until`."""
+        ...
+
+    async def connected(self, device_id: DeviceId, connection_id: ConnectionId) -> None:
+        """Note that this socket is the device's newest."""
+        ...
+
+    async def newest_connection(self, device_id: DeviceId) -> ConnectionId | None:
+        """The device's newest socket, whether it still stands or not."""
         ...
 
     async def remembered(self, caller: str, route: str, key_hash: str) -> Remembered | None:

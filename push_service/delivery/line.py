@@ -1,5 +1,9 @@
 """One device's open socket, without the socket: what it shows, and what it must be told when the bell rings.
 
+The newest socket of a device takes over from its older ones, at whichever process they are: whoever connects notes so
+in the store and rings, and the holder of an older one finds that it isn't the newest any more. A bell alone proves
+nothing.
+
 The bell carries no state. Each time it rings, what the device shows is compared with what its person is asked now: new
 prompts are sent, and of those that are gone the device is told why, unless it was the one that answered.
 """
@@ -14,7 +18,7 @@ from push_service.delivery import frames
 from push_service.model.challenge import Challenge, ChallengeState, MethodKind
 from push_service.model.device import Device
 from push_service.model.errors import StoreUnavailable
-from push_service.model.ids import ChallengeId
+from push_service.model.ids import ChallengeId, ConnectionId
 from push_service.model.instant import Instant, seconds_between
 from push_service.model.user import Pending
 from push_service.ports import Store
@@ -34,13 +38,14 @@ Close = Callable[[int], Awaitable[None]]
 class DeviceLine:
     """The prompts on one device's screen, kept as they are in the store."""
 
-    def __init__(self, device: Device, store: Store, send: Send, close: Close) -> None:
-        """Talk to the device by `send` and `close`."""
-        self.device = device
+    def __init__(self, device: Device, connection_id: ConnectionId, store: Store, send: Send, close: Close) -> None:
+        """Talk to the device by `send` and `close`, over this one of its sockets."""
+        self.device, self.connection_id = device, connection_id
         self._store, self._send, self._close = store, send, close
         self._shown: dict[ChallengeId, Pending] = {}
         self._answered: set[ChallengeId] = set()
         self._rung = False
+        self._contested = False
         self._looking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._gone = False
@@ -52,6 +57,11 @@ class DeviceLine:
         self._rung = True
         if not self._gone and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look())
+
+    def contest(self) -> None:
+        """The device may have connected elsewhere: look whether this is still its newest socket."""
+        self._contested = True
+        self.ring()
 
     def shows(self, challenge_id: str) -> bool:
         """Whether the device was sent this prompt and it has not been taken back."""
@@ -97,11 +107,19 @@ class DeviceLine:
         while self._rung and not self._gone:
             self._rung = False
             try:
+                if self._contested and await self._superseded():
+                    await self.end(REPLACED)
+                    return
                 await self._compare()
             except StoreUnavailable:
                 self._again_in(_LOOK_AGAIN_SECONDS)
             except (ConnectionError, TimeoutError):
                 self._gone = True
+
+    async def _superseded(self) -> bool:
+        newest = await self._store.newest_connection(self.device.id)
+        self._contested = False  # only now: the store may be away, and then this is asked again
+        return newest not in {None, self.connection_id}
 
     async def _compare(self) -> None:
         now = await self._store.now()

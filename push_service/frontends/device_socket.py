@@ -28,6 +28,7 @@ from push_service.delivery.line import (
 from push_service.delivery.receipts import Receipts
 from push_service.frontends.http import Route
 from push_service.frontends.wire import Jws
+from push_service.model import ids
 from push_service.model.device import Device
 from push_service.model.errors import InvalidRequest, NotAuthenticated, OriginNotAllowed, ServiceError, TooLate
 from push_service.model.ids import ChallengeId, DeviceId
@@ -153,14 +154,20 @@ class DeviceSocketFrontend:
             await socket.close(code=RESTARTING if self._leaving else NOT_AUTHENTICATED)
             return socket
         send = functools.partial(_send, socket)
-        line = DeviceLine(device, self._store, send, functools.partial(_close, socket))
+        connection_id = ids.connection_id()
+        line = DeviceLine(device, connection_id, self._store, send, functools.partial(_close, socket))
         former = self._lines.get(device.id)
         self._lines[device.id] = line
         # Not a TaskGroup: cancelled, as it is here whenever a phone goes away, it keeps its error and that its frame
         # (Python 3.11), and the whole connection waits for the collector.
         parting = asyncio.create_task(former.end(REPLACED)) if former else None
         try:
-            async with self._bus.attach(Topic.user(device.user_id), line.ring):
+            async with (
+                self._bus.attach(Topic.user(device.user_id), line.ring),
+                self._bus.attach(elsewhere := Topic.device(device.id), line.contest),
+            ):
+                await self._store.connected(device.id, connection_id)
+                await self._bus.ring([elsewhere])
                 now = await self._store.now()
                 await send(frames.ready(device.id, HEARTBEAT_SECONDS, rfc3339(now)))
                 line.ring()

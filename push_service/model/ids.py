@@ -18,6 +18,7 @@ DeviceId = NewType("DeviceId", str)
 MethodId = NewType("MethodId", str)
 ApplicationId = NewType("ApplicationId", str)
 DecisionId = NewType("DecisionId", str)
+ConnectionId = NewType("ConnectionId", str)
 
 ID_BYTES = 18
 TOKEN_BYTES = 32
@@ -56,6 +57,11 @@ def application_id() -> ApplicationId:
 def decision_id() -> DecisionId:
     """A fresh id of one committed decision, by which the audit records that belong together are found."""
     return DecisionId(_fresh("dcn"))
+
+
+def connection_id() -> ConnectionId:
+    """A fresh id of one socket of a device."""
+    return ConnectionId(_fresh("con"))
 
 
 def secret_token(prefix: str) -> str:

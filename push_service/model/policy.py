@@ -86,5 +86,8 @@ SETTINGS_CHANGE_SECONDS = 600
 SETTINGS_READING_SECONDS = 3600
 """How long after it they may be read."""
 
+LONGEST_CONNECTION_SECONDS = 30 * 86400
+"""How long a device's newest socket is remembered. An older one that stood longer would not be told of a newer."""
+
 MAX_WAITS = 8
 """How many requests may wait on one sign-in at once."""

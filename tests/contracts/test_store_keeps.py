@@ -14,6 +14,7 @@ from push_service.model.device import DeviceState, UsedActivation
 from push_service.model.errors import NameTaken, StoreUnavailable, UnknownUser
 from push_service.model.ids import ApplicationId, ChallengeId, DeviceId, SignInId, UserId
 from push_service.model.instant import after
+from push_service.model.policy import LONGEST_CONNECTION_SECONDS
 from push_service.model.rules.administration import remove_user
 from push_service.model.sign_in import SignInState
 from push_service.model.user import UserState
@@ -131,6 +132,20 @@ async def test_of_two_requests_with_one_key_the_second_is_a_duplicate_and_writes
     later = msgspec.structs.replace(second, until=after(await store.now(), 600))
     await store.decide(alice.id, writing(remembered=later))
     assert await store.remembered("app_1", "POST /", "key") == later
+
+
+async def test_the_newest_socket_of_a_device_is_known_to_every_process(stores: Stores) -> None:
+    async with stores.open() as one, stores.open() as other:
+        device, first, second = DeviceId("dev_1"), ids.connection_id(), ids.connection_id()
+        assert await one.newest_connection(device) is None
+        await one.connected(device, first)
+        assert await other.newest_connection(device) == first
+        await other.connected(device, second)
+        assert await one.newest_connection(device) == second
+        assert await one.newest_connection(DeviceId("dev_2")) is None
+        stores.clock.advance(LONGEST_CONNECTION_SECONDS + 1)
+        assert await one.sweep() == 1
+        assert await one.newest_connection(device) is None
 
 
 @pytest.mark.security("S-10")

@@ -18,7 +18,8 @@ from push_service.bus.local import LocalBus
 from push_service.crypto.sealing import Sealer
 from push_service.decisions import Decisions
 from push_service.delivery import line as line_module
-from push_service.delivery.line import NOT_AUTHENTICATED, DeviceLine
+from push_service.delivery.line import NOT_AUTHENTICATED, REPLACED, DeviceLine
+from push_service.model import ids
 from push_service.model.challenge import ChallengeState
 from push_service.model.decision import Decision, Rule
 from push_service.model.device import Device
@@ -101,7 +102,7 @@ class World:
     @asynccontextmanager
     async def line(self, device: Device) -> AsyncIterator[tuple[Screen, DeviceLine]]:
         screen = Screen()
-        line = DeviceLine(device, self.store, screen.send, screen.close)
+        line = DeviceLine(device, ids.connection_id(), self.store, screen.send, screen.close)
         async with self.bus.attach(Topic.user(device.user_id), line.ring):
             line.ring()
             yield screen, line
@@ -344,6 +345,39 @@ async def test_a_socket_that_breaks_ends_the_line_quietly(world: World) -> None:
         await world.begin(alice)
         assert line._looking is looking
     assert screen.frames == []
+
+
+@pytest.mark.reliability("R-06")
+async def test_a_line_gives_way_to_a_newer_one_of_its_device_and_to_no_false_alarm(world: World) -> None:
+    alice = await enrol(world.store)
+    async with world.line(alice.phone) as (screen, line):
+        line.contest()  # nothing was ever noted about this device
+        seen = await world.begin(alice)
+        await screen.is_told(asked(seen))
+        await world.store.connected(alice.phone.id, line.connection_id)
+        line.contest()  # it is the newest
+        await world.decide(alice, functools.partial(withdraw, sign_in_id=seen.sign_in.id, source=None))
+        await screen.is_told(asked(seen), gone("cancelled", seen))
+        await world.store.connected(alice.phone.id, ids.connection_id())
+        line.contest()
+        assert await screen.is_closed() == REPLACED
+
+
+async def test_a_line_that_cannot_read_whether_it_is_the_newest_looks_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_module, "_LOOK_AGAIN_SECONDS", 0.01)
+    alice = await enrol(world.store)
+    async with world.line(alice.phone) as (screen, line):
+        await world.store.connected(alice.phone.id, ids.connection_id())
+        with closing(sqlite3.connect(world.path)) as other:
+            other.execute("ALTER TABLE connections RENAME TO lost")
+            line.contest()
+            looking = line._looking
+            assert looking is not None
+            await looking
+            other.execute("ALTER TABLE lost RENAME TO connections")
+        assert await screen.is_closed() == REPLACED
 
 
 async def test_a_line_that_ended_looks_no_more_and_closes_as_told(world: World) -> None:

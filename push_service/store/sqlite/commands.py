@@ -12,9 +12,9 @@ from push_service.model import ids
 from push_service.model.challenge import Delivery, DeliveryState
 from push_service.model.decision import Audit, Decision, Rule
 from push_service.model.errors import StoreUnavailable, TooManyRequests, UnknownUser
-from push_service.model.ids import ChallengeId, DeviceId, SignInId, UserId
+from push_service.model.ids import ChallengeId, ConnectionId, DeviceId, SignInId, UserId
 from push_service.model.instant import Instant, after
-from push_service.model.policy import MAX_SIGN_IN_SECONDS, SETTINGS_READING_SECONDS
+from push_service.model.policy import LONGEST_CONNECTION_SECONDS, MAX_SIGN_IN_SECONDS, SETTINGS_READING_SECONDS
 from push_service.model.throttle import Charge, spend, wait_seconds
 from push_service.model.user import Pending, Snapshot, User
 from push_service.ports import Committed, Topic
@@ -78,6 +78,7 @@ _WITHHOLD_BY_DEVICE = (
     " AND id IS NOT ?2 AND (SELECT answered_by FROM challenges WHERE id = sign_ins.challenge_id) = ?1"
 )
 _REMOVE_DEVICE = "UPDATE devices SET state = 'removed', push_token = NULL, totp_secret = NULL WHERE id = ?"
+_CONNECTED = upsert("connections", "device_id, connection_id, since", "device_id")
 _ACKNOWLEDGE = (
     "UPDATE deliveries SET state = ?, acked_at = ? WHERE challenge_id = ? AND device_id = ? AND acked_at IS NULL"
 )
@@ -229,6 +230,11 @@ def spend_proof(connection: sqlite3.Connection, device_id: DeviceId, jti_hash: s
     )
 
 
+def connected(connection: sqlite3.Connection, now: Instant, device_id: DeviceId, connection_id: ConnectionId) -> None:
+    """Note a device's newest socket."""
+    connection.execute(_CONNECTED, (device_id, connection_id, now))
+
+
 def sweep(connection: sqlite3.Connection, now: Instant) -> int:
     """Delete a bounded number of rows that nobody can ask for any more."""
     unreadable = after(now, -SETTINGS_READING_SECONDS - MAX_SIGN_IN_SECONDS)
@@ -241,6 +247,7 @@ def sweep(connection: sqlite3.Connection, now: Instant) -> int:
         ("proofs_seen", "device_id, jti_hash", "until", now),
         ("throttles", "key", "tat", now),
         ("remembered", "caller, route, key_hash", "until", now),
+        ("connections", "device_id", "since", after(now, -LONGEST_CONNECTION_SECONDS)),
     ):
         chosen = f"SELECT {key} FROM {table} WHERE {column} < ? LIMIT {SWEEP_ROWS}"  # noqa: S608
         gone += connection.execute(f"DELETE FROM {table} WHERE ({key}) IN ({chosen})", (limit,)).rowcount  # noqa: S608

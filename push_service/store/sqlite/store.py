@@ -21,7 +21,7 @@ from push_service.model.challenge import DeliveryState
 from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import NameTaken, StoreUnavailable, UnknownUser
-from push_service.model.ids import ApplicationId, ChallengeId, DeviceId, SignInId, UserId
+from push_service.model.ids import ApplicationId, ChallengeId, ConnectionId, DeviceId, SignInId, UserId
 from push_service.model.instant import MICROSECONDS, Instant
 from push_service.model.sign_in import SignIn
 from push_service.model.throttle import Charge
@@ -220,6 +220,15 @@ class SqliteStore:
         return await self._writer.submit(
             lambda connection, _: commands.spend_proof(connection, device_id, jti_hash, until)
         )
+
+    async def connected(self, device_id: DeviceId, connection_id: ConnectionId) -> None:
+        """See ports.Store."""
+        await self._writer.submit(lambda connection, now: commands.connected(connection, now, device_id, connection_id))
+
+    async def newest_connection(self, device_id: DeviceId) -> ConnectionId | None:
+        """See ports.Store."""
+        found = self._read("SELECT connection_id FROM connections WHERE device_id = ?", device_id)
+        return ConnectionId(found[0][0]) if found else None
 
     async def remembered(self, caller: str, route: str, key_hash: str) -> Remembered | None:
         """See ports.Store."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.support.deployments import Deployment
 from tests.support.people import Office, office
 from tests.support.service import Service
 
@@ -16,10 +17,17 @@ MakeService = Callable[..., Awaitable[Service]]
 MakeOffice = Callable[[Service], Awaitable[Office]]
 
 
+@pytest.fixture(scope="session")
+def deployment(request: pytest.FixtureRequest) -> Deployment:
+    """How the service is deployed: embedded, unless a folder's stories are told for every deployment."""
+    chosen: Deployment = getattr(request, "param", Deployment.EMBEDDED)
+    return chosen
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def shared_service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+async def shared_service(tmp_path_factory: pytest.TempPathFactory, deployment: Deployment) -> AsyncIterator[Service]:
     """A server for all stories that bring their own people; limits by address are wide, the others as by default."""
-    service = Service(tmp_path_factory.mktemp("service"), POLICY__BEGINS_PER_ADDRESS="100000/1m")
+    service = deployment.service(tmp_path_factory.mktemp("service"), POLICY__BEGINS_PER_ADDRESS="100000/1m")
     await service.start()
     yield service
     await service.stop()
@@ -32,7 +40,7 @@ def service(shared_service: Service) -> Service:
 
 
 @pytest.fixture
-async def make_service(tmp_path: Path) -> AsyncIterator[MakeService]:
+async def make_service(tmp_path: Path, deployment: Deployment) -> AsyncIterator[MakeService]:
     """Start servers of one's own: `await make_service(POLICY__SIGN_IN_SECONDS="3")`."""
     async with AsyncExitStack() as stack:
         count = 0
@@ -42,7 +50,7 @@ async def make_service(tmp_path: Path) -> AsyncIterator[MakeService]:
             count += 1
             folder = tmp_path / f"service{count}"
             folder.mkdir()
-            made = Service(folder, **settings)
+            made = deployment.service(folder, **settings)
             await made.start()
             stack.push_async_callback(made.kill)
             return made

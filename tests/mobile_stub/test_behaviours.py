@@ -55,7 +55,7 @@ class AlwaysTheSame(random.Random):
         (Replay(Decision.DENY), Outcome.DENIED),
         (ClockJump(-30, Verify(SEES)), Outcome.COMPLETED),
     ],
-    ids=str,
+    ids=lambda each: each.value if isinstance(each, Outcome) else type(each).__name__,
 )
 async def test_each_kind_of_person_brings_about_its_outcome(
     service: FakeService, behaviour: Behaviour, outcome: Outcome | None

@@ -82,12 +82,13 @@ class Office:
 
     async def _heard(self, app: App) -> None:
         """Wait until the running server knows the application, which it hears of within a second."""
-        if self.service.process is None:
+        if not self.service.running:
             return
-        async with self.service.session() as session, asyncio.timeout(HEARD_SECONDS):
-            stranger = Browser(session, app)
-            while (await stranger.post_begin(username="nobody")).body["code"] == "invalid_client":  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.02)
+        for process in self.service.each():
+            async with process.session() as session, asyncio.timeout(HEARD_SECONDS):
+                stranger = Browser(session, app)
+                while (await stranger.post_begin(username="nobody")).body["code"] == "invalid_client":  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.02)
 
     @asynccontextmanager
     async def browser(self, app: App | None = None, *, origin: str | None = None) -> AsyncIterator[Browser]:

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
@@ -20,9 +21,9 @@ STOP_SECONDS = 30.0
 class Service:
     """One server process on a data directory."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
-        """Settings are named without prefix: `POLICY__SIGN_IN_SECONDS="5"`."""
-        self.folder = folder
+    def __init__(self, folder: Path, name: str = "server", **settings: str) -> None:
+        """Settings are named without prefix: `POLICY__SIGN_IN_SECONDS="5"`. The log is called after `name`."""
+        self.folder, self._log = folder, folder / f"{name}.log"
         self.port = _free_port()
         self.url = f"http://localhost:{self.port}"
         self.environment = {
@@ -36,6 +37,11 @@ class Service:
         self.process: asyncio.subprocess.Process | None = None
 
     @property
+    def running(self) -> bool:
+        """Whether it was started and not ended."""
+        return self.process is not None
+
+    @property
     def pid(self) -> int:
         """The server's process id."""
         assert self.process is not None
@@ -44,11 +50,15 @@ class Service:
     @property
     def log(self) -> str:
         """Everything that the server has logged so far."""
-        return (self.folder / "server.log").read_text(errors="replace")
+        return self._log.read_text(errors="replace")
+
+    def each(self) -> Sequence[Service]:
+        """The processes that this service is."""
+        return (self,)
 
     async def start(self) -> None:
         """Start, and return once the ready line was printed."""
-        with (self.folder / "server.log").open("ab") as log:
+        with self._log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *self.program,
                 env=self.environment,

@@ -17,7 +17,6 @@ from typing import Self, TypeVar
 
 from push_service.crypto.sealing import Sealer
 from push_service.model.application import Application
-from push_service.model.challenge import DeliveryState
 from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import NameTaken, StoreUnavailable, UnknownUser
@@ -28,27 +27,16 @@ from push_service.model.throttle import Charge
 from push_service.model.user import Pending, Snapshot, User, UserState
 from push_service.model.view import Seen
 from push_service.ports import Committed, Duplicate, StoredKey, Topic
-from push_service.store.sqlite import commands, rows
+from push_service.store import joined, rows
+from push_service.store.rows import Rows
+from push_service.store.sqlite import commands
 from push_service.store.sqlite.connection import connect, migrate
-from push_service.store.sqlite.rows import Rows, columns
 from push_service.store.sqlite.writer import Clock, Writer
 
 R = TypeVar("R")
 
-_CUT = rows.width(rows.SIGN_IN)
-_CUT_TWO = _CUT + rows.width(rows.CHALLENGE)
-_CUT_THREE = _CUT_TWO + rows.width(rows.USER)
-_DELIVERIES = tuple(DeliveryState)
-
-_WATCH = (
-    f"SELECT {columns(rows.SIGN_IN, 's')}, {columns(rows.CHALLENGE, 'c')}, {columns(rows.USER, 'u')},"  # noqa: S608
-    " (SELECT max(d.state) FROM deliveries d WHERE d.challenge_id = s.challenge_id)"
-    " FROM sign_ins s JOIN users u ON u.id = s.user_id LEFT JOIN challenges c ON c.id = s.challenge_id WHERE s.id = ?"
-)
-_CHALLENGE = (
-    f"SELECT {columns(rows.SIGN_IN, 's')}, {columns(rows.CHALLENGE, 'c')}"  # noqa: S608
-    " FROM challenges c JOIN sign_ins s ON s.id = c.sign_in_id WHERE c.id = ?"
-)
+_WATCH = f"SELECT {joined.SEEN} FROM {joined.SEEN_FROM} WHERE s.id = ?"  # noqa: S608
+_CHALLENGE = f"SELECT {joined.PENDING} FROM {joined.PENDING_FROM} WHERE c.id = ?"  # noqa: S608
 
 
 def system_clock() -> Instant:
@@ -158,12 +146,7 @@ class SqliteStore:
 
     def _watched(self, sign_in_id: SignInId) -> Seen | None:
         found = self._read(_WATCH, sign_in_id)
-        if not found:
-            return None
-        row = found[0]
-        challenge = self._map.challenge(row[_CUT:_CUT_TWO])
-        user = self._map.user(row[_CUT_TWO:_CUT_THREE])
-        return Seen(self._map.sign_in(row[:_CUT]), challenge, user, _DELIVERIES[row[_CUT_THREE] or 0])
+        return joined.seen(self._map, found[0]) if found else None
 
     async def challenge(self, challenge_id: ChallengeId) -> Pending | None:
         """See ports.Store."""
@@ -175,7 +158,7 @@ class SqliteStore:
 
     def _challenged(self, challenge_id: ChallengeId) -> Pending | None:
         found = self._read(_CHALLENGE, challenge_id)
-        return self._pending(found[0]) if found else None
+        return joined.pending(self._map, found[0]) if found else None
 
     async def asked(self, user_id: UserId) -> Snapshot | None:
         """See ports.Store."""
@@ -270,7 +253,7 @@ class SqliteStore:
     async def overdue(self, limit: int) -> list[UserId]:
         """See ports.Store."""
         found = self._read(
-            f"SELECT DISTINCT user_id FROM sign_ins WHERE {commands.LIVE} AND expires_at <= ? LIMIT ?",  # noqa: S608
+            f"SELECT DISTINCT user_id FROM sign_ins WHERE {joined.LIVE} AND expires_at <= ? LIMIT ?",  # noqa: S608
             self._clock(),
             limit,
         )
@@ -294,9 +277,6 @@ class SqliteStore:
         Without it a reader could tell `expired` of a sign-in whose approval, decided in time, is not on disk yet.
         """
         await self._writer.submit(lambda _connection, _now: None)
-
-    def _pending(self, row: rows.Row) -> Pending:
-        return Pending(self._map.sign_in(row[:_CUT]), self._map.challenge(row[_CUT:_CUT_TWO]))
 
     def _read(self, sql: str, *values: object) -> list[rows.Row]:
         try:

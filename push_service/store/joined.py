@@ -11,20 +11,20 @@ from collections.abc import Sequence
 from push_service.model.challenge import DeliveryState
 from push_service.model.user import Pending, Snapshot
 from push_service.model.view import Seen
-from push_service.store import rows
-from push_service.store.rows import Row, Rows, columns
+from push_service.store import columns
+from push_service.store.rows import Row, Rows
 
 LIVE = "state IN ('pending', 'registration_required')"
 
-_CUT = rows.width(rows.SIGN_IN)
-_CUT_TWO = _CUT + rows.width(rows.CHALLENGE)
-_CUT_THREE = _CUT_TWO + rows.width(rows.USER)
+_CUT = columns.width(columns.SIGN_IN)
+_CUT_TWO = _CUT + columns.width(columns.CHALLENGE)
+_CUT_THREE = _CUT_TWO + columns.width(columns.USER)
 _DELIVERIES = tuple(DeliveryState)
 
-PENDING = f"{columns(rows.SIGN_IN, 's')}, {columns(rows.CHALLENGE, 'c')}"
+PENDING = f"{columns.of(columns.SIGN_IN, 's')}, {columns.of(columns.CHALLENGE, 'c')}"
 PENDING_FROM = "challenges c JOIN sign_ins s ON s.id = c.sign_in_id"
 
-SNAPSHOT = f"{PENDING}, {columns(rows.USER, 'u')}"
+SNAPSHOT = f"{PENDING}, {columns.of(columns.USER, 'u')}"
 SNAPSHOT_FROM = (
     f"users u LEFT JOIN sign_ins s ON s.user_id = u.id AND s.{LIVE} LEFT JOIN challenges c ON c.id = s.challenge_id"
 )

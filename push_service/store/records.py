@@ -13,8 +13,6 @@ from push_service.model.instant import Instant
 from push_service.ports import APPLICATIONS, SIGNING_KEYS, Topic
 from push_service.store.rows import Row, text
 
-AUDIT = "decision, n, at, user_id, sign_in_id, actor, kind, code, source, data"
-
 
 def audit_rows(decision: DecisionId, now: Instant, audit: Sequence[Audit]) -> list[Row]:
     """To `AUDIT`: records that belong together, in their order."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from push_service.model import ids
-from push_service.model.challenge import Delivery, DeliveryState
+from push_service.model.challenge import DeliveryState
 from push_service.model.decision import Audit, Decision, Rule
 from push_service.model.errors import StoreUnavailable, TooManyRequests, UnknownUser
 from push_service.model.ids import ChallengeId, DeviceId, SignInId, UserId
@@ -17,9 +17,9 @@ from push_service.model.instant import Instant
 from push_service.model.throttle import Charge, spend, wait_seconds
 from push_service.model.user import Snapshot, User
 from push_service.ports import Committed
-from push_service.store import joined, rows
+from push_service.store import columns, joined, rows
 from push_service.store.joined import LIVE
-from push_service.store.records import AUDIT, audit_rows, topics_of_decision
+from push_service.store.records import audit_rows, topics_of_decision
 from push_service.store.rows import Rows
 from push_service.store.sweeping import OLD, OVER_AND_OLD, RUN_OUT, SWEEP_ROWS, Swept, unreadable_before
 
@@ -28,16 +28,20 @@ R = TypeVar("R")
 
 def upsert(table: str, names: str, key: str = "id") -> str:
     """Insert a whole row, or replace the row of that key."""
-    listed = [name.strip() for name in names.split(",")]
-    keys = {name.strip() for name in key.split(",")}
-    updates = ", ".join(f"{name} = excluded.{name}" for name in listed if name not in keys)
-    marks = ", ".join("?" * len(listed))
+    keys = columns.names(key)
+    updates = ", ".join(f"{name} = excluded.{name}" for name in columns.names(names) if name not in keys)
+    marks = ", ".join("?" * columns.width(names))
     return f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {updates}"  # noqa: S608
 
 
 def insert(table: str, names: str) -> str:
     """Insert a row; a key that is there already is an error."""
-    return f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * rows.width(names))})"  # noqa: S608
+    return f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * columns.width(names))})"  # noqa: S608
+
+
+def update(table: str, names: str) -> str:
+    """Change these columns of the row of the id that comes last."""
+    return f"UPDATE {table} SET {', '.join(f'{name} = ?' for name in columns.names(names))} WHERE id = ?"  # noqa: S608
 
 
 _READ_SNAPSHOT = f"SELECT {joined.SNAPSHOT} FROM {joined.SNAPSHOT_FROM} WHERE u.id = ? ORDER BY s.begun_at"  # noqa: S608
@@ -47,20 +51,15 @@ _SWAP_ALL = (
     "UPDATE users SET version = version + 1, guard = ?, state = ?, password_hash = ?, admin = ?"
     " WHERE id = ? AND version = ?"
 )
-_PUT_SIGN_IN = insert("sign_ins", rows.SIGN_IN)
-_MOVE_SIGN_IN = (
-    "UPDATE sign_ins SET state = ?, reason = ?, notice = ?, version = ?, challenge_id = ?, expires_at = ?,"
-    " decided_at = ?, amr = ?, result_jti = ?, registration_hash = ? WHERE id = ?"
-)
-_PUT_CHALLENGE = insert("challenges", rows.CHALLENGE)
-_END_CHALLENGE = (
-    "UPDATE challenges SET state = ?, reason = ?, answered_by = ?, answer_digest = ?, ended_at = ? WHERE id = ?"
-)
-_PUT_DEVICE = upsert("devices", rows.DEVICE)
-_PUT_ACTIVATION = upsert("activations", rows.ACTIVATION, "code_hash")
-_PUT_REMEMBERED = insert("remembered", rows.REMEMBERED)
-_PUT_DELIVERY = insert("deliveries", "challenge_id, device_id, next_at, lease_until")
-_PUT_AUDIT = insert("audit", AUDIT)
+_PUT_SIGN_IN = insert("sign_ins", columns.SIGN_IN)
+_MOVE_SIGN_IN = update("sign_ins", columns.MOVED_SIGN_IN)
+_PUT_CHALLENGE = insert("challenges", columns.CHALLENGE)
+_END_CHALLENGE = update("challenges", columns.ENDED_CHALLENGE)
+_PUT_DEVICE = upsert("devices", columns.DEVICE)
+_PUT_ACTIVATION = upsert("activations", columns.ACTIVATION, "code_hash")
+_PUT_REMEMBERED = insert("remembered", columns.REMEMBERED)
+_PUT_DELIVERY = insert("deliveries", columns.DELIVERY)
+_PUT_AUDIT = insert("audit", columns.AUDIT)
 _WITHHOLD = (
     "UPDATE sign_ins SET result_jti = NULL, version = version + 1"
     " WHERE user_id = ? AND result_jti IS NOT NULL AND decided_at >= ?"
@@ -135,7 +134,7 @@ def _write_sign_ins(connection: sqlite3.Connection, map_: Rows, decision: Decisi
         else:
             execute(_END_CHALLENGE, map_.ended_challenge_row(challenge))
     for delivery in decision.deliveries:
-        execute(_PUT_DELIVERY, _delivery_row(delivery))
+        execute(_PUT_DELIVERY, rows.delivery_row(delivery))
 
 
 def _write_seldom(connection: sqlite3.Connection, now: Instant, map_: Rows, decision: Decision[R]) -> None:
@@ -220,7 +219,3 @@ def _sweep_oldest(connection: sqlite3.Connection, swept: Swept, before: Instant)
     oldest = f"SELECT id, state, {swept.column} AS since FROM {swept.table} ORDER BY rowid LIMIT {SWEEP_ROWS}"  # noqa: S608
     over = f"SELECT id FROM ({oldest}) WHERE since < ? AND NOT {LIVE}"  # noqa: S608
     return connection.execute(f"DELETE FROM {swept.table} WHERE id IN ({over})", (before,)).rowcount  # noqa: S608
-
-
-def _delivery_row(delivery: Delivery) -> rows.Row:
-    return (delivery.challenge_id, delivery.device_id, delivery.next_at, delivery.lease_until)

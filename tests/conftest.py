@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.people import Office, office
+from tests.support.postgres import PostgresServer
 from tests.support.service import Service
 
 MakeService = Callable[..., Awaitable[Service]]
@@ -23,6 +24,17 @@ async def shared_service(tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
     await service.start()
     yield service
     await service.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A private PostgreSQL server, started when the first test asks for it."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
 
 
 @pytest.fixture

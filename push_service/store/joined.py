@@ -22,6 +22,8 @@ _CUT_THREE = _CUT_TWO + columns.width(columns.USER)
 _DELIVERIES = tuple(DeliveryState)
 
 PENDING = f"{columns.of(columns.SIGN_IN, 's')}, {columns.of(columns.CHALLENGE, 'c')}"
+PENDING_CHALLENGE_ID = _CUT
+"""Where the id of the challenge stands in a row of `PENDING`."""
 PENDING_FROM = "challenges c JOIN sign_ins s ON s.id = c.sign_in_id"
 
 SNAPSHOT = f"{PENDING}, {columns.of(columns.USER, 'u')}"
@@ -29,6 +31,8 @@ SNAPSHOT_FROM = (
     f"users u LEFT JOIN sign_ins s ON s.user_id = u.id AND s.{LIVE} LEFT JOIN challenges c ON c.id = s.challenge_id"
 )
 SNAPSHOT_WIDTH = _CUT_THREE
+SNAPSHOT_USER_ID = _CUT_TWO
+"""Where the id of the user stands in a row of `SNAPSHOT`."""
 
 SEEN = f"{SNAPSHOT}, (SELECT max(d.state) FROM deliveries d WHERE d.challenge_id = s.challenge_id)"  # noqa: S608
 SEEN_FROM = "sign_ins s JOIN users u ON u.id = s.user_id LEFT JOIN challenges c ON c.id = s.challenge_id"
@@ -50,3 +54,11 @@ def seen(map_: Rows, row: Row) -> Seen:
     challenge = map_.challenge(row[_CUT:_CUT_TWO])
     user = map_.user(row[_CUT_TWO:_CUT_THREE])
     return Seen(map_.sign_in(row[:_CUT]), challenge, user, _DELIVERIES[row[_CUT_THREE] or 0])
+
+
+def by_user(found: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows of `SNAPSHOT` of several users, apart."""
+    apart: dict[str, list[Row]] = {}
+    for row in found:
+        apart.setdefault(row[SNAPSHOT_USER_ID], []).append(row)
+    return apart

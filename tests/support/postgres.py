@@ -93,7 +93,9 @@ class Beside:
 class PostgresServer:
     """One server process with its own data."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
+        """Settings of the server, beside or instead of `SETTINGS`."""
+        self.settings = SETTINGS | settings
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self.port = _free_port()
         self.loop = Loop()
@@ -122,7 +124,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start, and return once it answers."""
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         command = [_program("postgres"), "-D", str(self.data), "-p", str(self.port), "-k", str(self.folder), *settings]
         with (self.folder / "server.log").open("ab") as log:
             self._process = self._spawn(command, log)
@@ -153,7 +155,7 @@ class PostgresServer:
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """All its processes stand still: connections stay open, and nothing answers."""
-        processes = self._processes()
+        processes = self.processes()
         for each in processes:
             each.suspend()
         try:
@@ -206,7 +208,8 @@ class PostgresServer:
         self.loop.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _processes(self) -> list[psutil.Process]:
+    def processes(self) -> list[psutil.Process]:
+        """The postmaster, and whatever it has started."""
         assert self._process is not None
         postmaster = psutil.Process(self._process.pid)
         return [postmaster, *postmaster.children(recursive=True)]

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from bench import idle_devices, load, passwords, sign_in
+from bench import idle_devices, load, passwords, sign_in, stores
 from bench.document import PlaceError, fill_in_file, markdown
 from bench.machine import LimitError, cores, describe
 from bench.people import RegistrationError
@@ -69,6 +69,17 @@ def _load(
 ) -> None:
     """Thousands wait while fifty a second sign in."""
     _run("load", load.run, Options(seconds=seconds, waiting=waiting), json)
+
+
+@commands.command("stores")
+def _stores(
+    rounds: Rounds = None,
+    seconds: Seconds = None,
+    people: Annotated[int | None, typer.Option(min=1, help="How many decide at the same time.")] = None,
+    json: Json = None,
+) -> None:
+    """A decision on PostgreSQL against the same on SQLite."""
+    _run("stores", stores.run, Options(rounds, seconds, people=people), json)
 
 
 @commands.command("markdown")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from tests.support.deployments import Deployment
 from tests.support.people import Office, office
+from tests.support.postgres import PostgresServer
 from tests.support.service import Service
 
 MakeService = Callable[..., Awaitable[Service]]
@@ -31,6 +32,17 @@ async def shared_service(tmp_path_factory: pytest.TempPathFactory, deployment: D
     await service.start()
     yield service
     await service.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A private PostgreSQL server, started when the first test asks for it."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
 
 
 @pytest.fixture

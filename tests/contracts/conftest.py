@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from push_service.bus.local import LocalBus
 from push_service.ports import Bus, Store
-from tests.contracts.kinds import SqliteStores, Stores
+from tests.contracts.kinds import PostgresStores, SqliteStores, Stores
 
 
-@pytest.fixture(params=["sqlite"])
-def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
+@pytest.fixture(params=["sqlite", "postgres"])
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     """Fresh data in each kind of store."""
     match request.param:
         case "sqlite":
-            return SqliteStores(tmp_path)
+            yield SqliteStores(tmp_path)
+        case "postgres":
+            opened = PostgresStores(request.getfixturevalue("postgres_server"))
+            yield opened
+            opened.close()
         case unknown:
             raise AssertionError(unknown)
 

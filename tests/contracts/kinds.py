@@ -14,8 +14,10 @@ from typing import NamedTuple, Protocol
 
 from push_service.crypto.sealing import Sealer
 from push_service.ports import Store, Topic
+from push_service.store.postgres import PostgresStore
 from push_service.store.sqlite import SqliteStore
 from tests.contracts.making import HandClock
+from tests.support.postgres import PostgresServer
 
 Foreign = Callable[[Sequence[Topic]], None]
 
@@ -41,6 +43,42 @@ class Stores(Protocol):
     def audit(self) -> list[Recorded]:
         """Everything recorded, oldest first."""
         ...
+
+
+class ServersHandClock(HandClock):
+    """A clock by hand that a server goes by, too."""
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        super().__init__()
+        self._tell = tell
+        tell(self.at)
+
+    def advance(self, seconds: float) -> None:
+        super().advance(seconds)
+        self._tell(self.at)
+
+
+class PostgresStores:
+    """A database of a private server."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self.server, self.sealer = server, Sealer(bytes(32))
+        self.database = server.create(server.by_hand)
+        self.url = server.url(self.database)
+        self._beside = server.beside(self.database)
+        self.clock: HandClock = ServersHandClock(lambda at: self._beside.execute(f"UPDATE hand_clock SET at = {at}"))  # noqa: S608
+
+    def open(self, foreign: Foreign = lambda _: None) -> AbstractAsyncContextManager[Store]:
+        return PostgresStore(self.url, self.sealer, clock=self.clock, foreign=foreign)
+
+    def audit(self) -> list[Recorded]:
+        rows = self._beside.rows("SELECT kind, code, user_id, sign_in_id, data FROM audit ORDER BY seq")
+        assert all(isinstance(json.loads(row[4]), dict) for row in rows)
+        return [Recorded(*row[:4]) for row in rows]
+
+    def close(self) -> None:
+        self._beside.close()
+        self.server.drop(self.database)
 
 
 class SqliteStores:

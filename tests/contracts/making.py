@@ -120,7 +120,12 @@ def writing(**changes: object) -> Rule[None]:
 
 
 def beginning(
-    now: Instant, *, sign_in_id: SignInId | None = None, replaces: SignInId | None = None, seconds: float = 120
+    now: Instant,
+    *,
+    sign_in_id: SignInId | None = None,
+    replaces: SignInId | None = None,
+    seconds: float = 120,
+    policy: Policy = POLICY,
 ) -> Rule[Seen]:
     """A begin with the right password."""
     challenge_id = ids.challenge_id()
@@ -144,7 +149,7 @@ def beginning(
         replaces=replaces,
         draft=draft,
     )
-    return functools.partial(begin_rule, request=request, methods=METHODS, policy=POLICY)
+    return functools.partial(begin_rule, request=request, methods=METHODS, policy=policy)
 
 
 async def begin(store: Store, person: Person, **how: object) -> Seen:

@@ -6,12 +6,12 @@ import asyncio
 import shutil
 import sqlite3
 from contextlib import closing
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from push_service.crypto.sealing import Sealer
+from push_service.store.scripts import Dialect, migrations
 from push_service.store.sqlite import SqliteStore, connection
 from push_service.store.sqlite.connection import migrate
 from tests.contracts.kinds import SqliteStores
@@ -28,7 +28,7 @@ def test_a_fresh_file_is_private_in_wal_mode_and_at_the_newest_version(tmp_path:
     path = tmp_path / "data.db"
     migrate(path)
     assert path.stat().st_mode & 0o777 == 0o600
-    newest = max(int(each.name[:4]) for each in resources.files("push_service.store").joinpath("migrations").iterdir())
+    newest = migrations(Dialect.SQLITE)[-1][0]
     assert schema(path)[0] == newest
     with closing(sqlite3.connect(path)) as opened:
         assert opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -61,7 +61,7 @@ async def test_several_processes_that_start_at_once_migrate_once(tmp_path: Path)
 
 async def test_a_copy_made_at_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
     first, path = tmp_path / "first.db", tmp_path / "data.db"
-    script = resources.files("push_service.store").joinpath("migrations/0001_begin.sql").read_text()
+    (_, script) = migrations(Dialect.SQLITE)[0]
     with closing(sqlite3.connect(first)) as opened, opened:
         opened.executescript(script)
         opened.execute("PRAGMA user_version = 1")
@@ -80,8 +80,8 @@ def test_a_migration_that_fails_leaves_the_file_at_the_version_before(
     path = tmp_path / "data.db"
     migrate(path)
     before = schema(path)
-    scripts = [*connection._migrations(), (9000, "CREATE TABLE half (a TEXT); CREATE TABLE half (a TEXT);")]
-    monkeypatch.setattr(connection, "_migrations", lambda: scripts)
+    scripts = [*migrations(Dialect.SQLITE), (9000, "CREATE TABLE half (a TEXT); CREATE TABLE half (a TEXT);")]
+    monkeypatch.setattr(connection, "migrations", lambda _: scripts)
     with pytest.raises(sqlite3.OperationalError):
         migrate(path)
     assert schema(path) == before
@@ -91,5 +91,5 @@ def test_a_migration_that_fails_leaves_the_file_at_the_version_before(
 
 
 def test_numbers_of_migrations_are_not_given_twice() -> None:
-    numbers = [number for number, _ in connection._migrations()]
+    numbers = [number for number, _ in migrations(Dialect.SQLITE)]
     assert numbers == list(range(1, len(numbers) + 1))

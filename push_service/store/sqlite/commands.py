@@ -9,65 +9,57 @@ from typing import TypeVar
 import msgspec
 
 from push_service.model import ids
-from push_service.model.challenge import Delivery, DeliveryState
+from push_service.model.challenge import DeliveryState
 from push_service.model.decision import Audit, Decision, Rule
 from push_service.model.errors import StoreUnavailable, TooManyRequests, UnknownUser
 from push_service.model.ids import ChallengeId, ConnectionId, DeviceId, SignInId, UserId
-from push_service.model.instant import Instant, after
-from push_service.model.policy import LONGEST_CONNECTION_SECONDS, MAX_SIGN_IN_SECONDS, SETTINGS_READING_SECONDS
+from push_service.model.instant import Instant
 from push_service.model.throttle import Charge, spend, wait_seconds
-from push_service.model.user import Pending, Snapshot, User
-from push_service.ports import Committed, Topic
-from push_service.store.sqlite import rows
-from push_service.store.sqlite.rows import Rows
+from push_service.model.user import Snapshot, User
+from push_service.ports import Committed
+from push_service.store import columns, joined, rows
+from push_service.store.joined import LIVE
+from push_service.store.records import audit_rows, topics_of_decision
+from push_service.store.rows import Rows
+from push_service.store.sweeping import OLD, OVER_AND_OLD, SWEEP_ROWS, Swept
 
 R = TypeVar("R")
-
-LIVE = "state IN ('pending', 'registration_required')"
-SWEEP_ROWS = 500
 
 
 def upsert(table: str, names: str, key: str = "id") -> str:
     """Insert a whole row, or replace the row of that key."""
-    listed = [name.strip() for name in names.split(",")]
-    keys = {name.strip() for name in key.split(",")}
-    updates = ", ".join(f"{name} = excluded.{name}" for name in listed if name not in keys)
-    marks = ", ".join("?" * len(listed))
+    keys = columns.names(key)
+    updates = ", ".join(f"{name} = excluded.{name}" for name in columns.names(names) if name not in keys)
+    marks = ", ".join("?" * columns.width(names))
     return f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {updates}"  # noqa: S608
 
 
 def insert(table: str, names: str) -> str:
     """Insert a row; a key that is there already is an error."""
-    return f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * rows.width(names))})"  # noqa: S608
+    return f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * columns.width(names))})"  # noqa: S608
 
 
-_CUT = rows.width(rows.SIGN_IN)
-_CUT_TWO = _CUT + rows.width(rows.CHALLENGE)
-_READ_SNAPSHOT = (
-    f"SELECT {rows.columns(rows.SIGN_IN, 's')}, {rows.columns(rows.CHALLENGE, 'c')},"  # noqa: S608
-    f" {rows.columns(rows.USER, 'u')} FROM users u LEFT JOIN sign_ins s ON s.user_id = u.id AND s.{LIVE}"
-    " LEFT JOIN challenges c ON c.id = s.challenge_id WHERE u.id = ? ORDER BY s.begun_at"
-)
+def update(table: str, names: str) -> str:
+    """Change these columns of the row of the id that comes last."""
+    return f"UPDATE {table} SET {', '.join(f'{name} = ?' for name in columns.names(names))} WHERE id = ?"  # noqa: S608
+
+
+_READ_SNAPSHOT = f"SELECT {joined.SNAPSHOT} FROM {joined.SNAPSHOT_FROM} WHERE u.id = ? ORDER BY s.begun_at"  # noqa: S608
 _SWAP = "UPDATE users SET version = version + 1, guard = ? WHERE id = ? AND version = ?"
 _SWAP_VERSION = "UPDATE users SET version = version + 1 WHERE id = ? AND version = ?"
 _SWAP_ALL = (
     "UPDATE users SET version = version + 1, guard = ?, state = ?, password_hash = ?, admin = ?"
     " WHERE id = ? AND version = ?"
 )
-_PUT_SIGN_IN = insert("sign_ins", rows.SIGN_IN)
-_MOVE_SIGN_IN = (
-    "UPDATE sign_ins SET state = ?, reason = ?, notice = ?, version = ?, challenge_id = ?, expires_at = ?,"
-    " decided_at = ?, amr = ?, result_jti = ?, registration_hash = ? WHERE id = ?"
-)
-_PUT_CHALLENGE = insert("challenges", rows.CHALLENGE)
-_END_CHALLENGE = (
-    "UPDATE challenges SET state = ?, reason = ?, answered_by = ?, answer_digest = ?, ended_at = ? WHERE id = ?"
-)
-_PUT_DEVICE = upsert("devices", rows.DEVICE)
-_PUT_ACTIVATION = upsert("activations", rows.ACTIVATION, "code_hash")
-_PUT_REMEMBERED = insert("remembered", rows.REMEMBERED)
-_PUT_DELIVERY = insert("deliveries", "challenge_id, device_id, next_at, lease_until")
-_PUT_AUDIT = insert("audit", "decision, n, at, user_id, sign_in_id, actor, kind, code, source, data")
+_PUT_SIGN_IN = insert("sign_ins", columns.SIGN_IN)
+_MOVE_SIGN_IN = update("sign_ins", columns.MOVED_SIGN_IN)
+_PUT_CHALLENGE = insert("challenges", columns.CHALLENGE)
+_END_CHALLENGE = update("challenges", columns.ENDED_CHALLENGE)
+_PUT_DEVICE = upsert("devices", columns.DEVICE)
+_PUT_ACTIVATION = upsert("activations", columns.ACTIVATION, "code_hash")
+_PUT_REMEMBERED = insert("remembered", columns.REMEMBERED)
+_PUT_DELIVERY = insert("deliveries", columns.DELIVERY)
+_PUT_AUDIT = insert("audit", columns.AUDIT)
 _WITHHOLD = (
     "UPDATE sign_ins SET result_jti = NULL, version = version + 1"
     " WHERE user_id = ? AND result_jti IS NOT NULL AND decided_at >= ?"
@@ -95,7 +87,7 @@ def decide(
         raise StoreUnavailable("The decision came too late to be written.", retry_after=1)
     if decision.changes:
         write(connection, now, map_, snapshot.user, decision)
-    return decision, Committed(_topics(user_id, decision), decision.audit)
+    return decision, Committed(topics_of_decision(user_id, decision), decision.audit)
 
 
 def read_snapshot(connection: sqlite3.Connection, map_: Rows, user_id: UserId) -> Snapshot:
@@ -103,10 +95,7 @@ def read_snapshot(connection: sqlite3.Connection, map_: Rows, user_id: UserId) -
     found = connection.execute(_READ_SNAPSHOT, (user_id,)).fetchall()
     if not found:
         raise UnknownUser
-    live = tuple(
-        Pending(map_.sign_in(row[:_CUT]), map_.challenge(row[_CUT:_CUT_TWO])) for row in found if row[0] is not None
-    )
-    return Snapshot(map_.user(found[0][_CUT_TWO:]), live)
+    return joined.snapshot(map_, found)
 
 
 def write(connection: sqlite3.Connection, now: Instant, map_: Rows, before: User, decision: Decision[R]) -> None:
@@ -146,7 +135,7 @@ def _write_sign_ins(connection: sqlite3.Connection, map_: Rows, decision: Decisi
         else:
             execute(_END_CHALLENGE, map_.ended_challenge_row(challenge))
     for delivery in decision.deliveries:
-        execute(_PUT_DELIVERY, _delivery_row(delivery))
+        execute(_PUT_DELIVERY, rows.delivery_row(delivery))
 
 
 def _write_seldom(connection: sqlite3.Connection, now: Instant, map_: Rows, decision: Decision[R]) -> None:
@@ -174,22 +163,7 @@ def _remove_user(connection: sqlite3.Connection, user: User) -> int:
 
 def record(connection: sqlite3.Connection, now: Instant, audit: Sequence[Audit]) -> None:
     """Append records that belong together."""
-    if not audit:
-        return
-    decision = ids.decision_id()
-    for n, each in enumerate(audit):
-        row = (
-            decision,
-            n,
-            now,
-            each.user_id,
-            each.sign_in_id,
-            each.actor.value,
-            each.kind.value,
-            each.code,
-            each.source,
-            rows.text(each.data) if each.data else "{}",
-        )
+    for row in audit_rows(ids.decision_id(), now, audit):
         connection.execute(_PUT_AUDIT, row)
 
 
@@ -237,36 +211,16 @@ def connected(connection: sqlite3.Connection, now: Instant, device_id: DeviceId,
 
 def sweep(connection: sqlite3.Connection, now: Instant) -> int:
     """Delete a bounded number of rows that nobody can ask for any more."""
-    unreadable = after(now, -SETTINGS_READING_SECONDS - MAX_SIGN_IN_SECONDS)
-    gone = _sweep_oldest(connection, "sign_ins", "begun_at", unreadable)
-    gone += _sweep_oldest(connection, "challenges", "started_at", unreadable)
-    # A lease is over seconds after its prompt was put: by its end a delivery is known to be as old as that.
-    for table, key, column, limit in (
-        ("deliveries", "challenge_id, device_id", "lease_until", unreadable),
-        ("activations", "code_hash", "expires_at", now),
-        ("proofs_seen", "device_id, jti_hash", "until", now),
-        ("throttles", "key", "tat", now),
-        ("remembered", "caller, route, key_hash", "until", now),
-        ("connections", "device_id", "since", after(now, -LONGEST_CONNECTION_SECONDS)),
-    ):
-        chosen = f"SELECT {key} FROM {table} WHERE {column} < ? LIMIT {SWEEP_ROWS}"  # noqa: S608
-        gone += connection.execute(f"DELETE FROM {table} WHERE ({key}) IN ({chosen})", (limit,)).rowcount  # noqa: S608
+    gone = sum(_sweep_oldest(connection, each, each.before(now)) for each in OVER_AND_OLD)
+    for each in OLD:
+        chosen = f"SELECT {each.key} FROM {each.table} WHERE {each.column} < ? LIMIT {SWEEP_ROWS}"  # noqa: S608
+        sql = f"DELETE FROM {each.table} WHERE ({each.key}) IN ({chosen})"  # noqa: S608
+        gone += connection.execute(sql, (each.before(now),)).rowcount
     return gone
 
 
-def _sweep_oldest(connection: sqlite3.Connection, table: str, column: str, before: Instant) -> int:
+def _sweep_oldest(connection: sqlite3.Connection, swept: Swept, before: Instant) -> int:
     """Delete what is over and old from the beginning of a table, which is in the order of insertion."""
-    oldest = f"SELECT id, state, {column} AS since FROM {table} ORDER BY rowid LIMIT {SWEEP_ROWS}"  # noqa: S608
-    over = f"SELECT id FROM ({oldest}) WHERE since < ? AND state NOT IN ('pending', 'registration_required')"  # noqa: S608
-    return connection.execute(f"DELETE FROM {table} WHERE id IN ({over})", (before,)).rowcount  # noqa: S608
-
-
-def _delivery_row(delivery: Delivery) -> rows.Row:
-    return (delivery.challenge_id, delivery.device_id, delivery.next_at, delivery.lease_until)
-
-
-def _topics(user_id: UserId, decision: Decision[R]) -> tuple[Topic, ...]:
-    topics = [Topic.sign_in(sign_in.id) for sign_in in decision.sign_ins]
-    if (decision.challenges or decision.device or decision.user) and not decision.devices_know:
-        topics.append(Topic.user(user_id))
-    return tuple(topics)
+    oldest = f"SELECT id, state, {swept.column} AS since FROM {swept.table} ORDER BY rowid LIMIT {SWEEP_ROWS}"  # noqa: S608
+    over = f"SELECT id FROM ({oldest}) WHERE since < ? AND NOT {LIVE}"  # noqa: S608
+    return connection.execute(f"DELETE FROM {swept.table} WHERE id IN ({over})", (before,)).rowcount  # noqa: S608

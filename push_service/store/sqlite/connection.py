@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 
+from push_service.store.scripts import Dialect, migrations
+
 BUSY_SECONDS = 1.5
-_NUMBERED = re.compile(r"(\d{4})_\w+\.sql")
 
 
 def connect(path: Path, *, read_only: bool = False, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
@@ -41,7 +40,7 @@ def migrate(path: Path) -> None:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            for number, script in _migrations():
+            for number, script in migrations(Dialect.SQLITE):
                 if version < number:
                     _apply(connection, number, script)
         finally:
@@ -72,15 +71,6 @@ def _apply(connection: sqlite3.Connection, number: int, script: str) -> None:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
-
-
-def _migrations() -> list[tuple[int, str]]:
-    found = []
-    for file in resources.files("push_service.store").joinpath("migrations").iterdir():
-        match = _NUMBERED.fullmatch(file.name)
-        if match:
-            found.append((int(match.group(1)), file.read_text()))
-    return sorted(found)
 
 
 def _statements(script: str) -> list[str]:

@@ -17,7 +17,6 @@ from typing import Self, TypeVar
 
 from push_service.crypto.sealing import Sealer
 from push_service.model.application import Application
-from push_service.model.challenge import DeliveryState
 from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import NameTaken, StoreUnavailable, UnknownUser
@@ -28,27 +27,20 @@ from push_service.model.throttle import Charge
 from push_service.model.user import Pending, Snapshot, User, UserState
 from push_service.model.view import Seen
 from push_service.ports import Committed, Duplicate, StoredKey, Topic
-from push_service.store.sqlite import commands, rows
+from push_service.store import columns, joined, rows
+from push_service.store.rows import Rows
+from push_service.store.sqlite import commands
 from push_service.store.sqlite.connection import connect, migrate
-from push_service.store.sqlite.rows import Rows, columns
 from push_service.store.sqlite.writer import Clock, Writer
 
 R = TypeVar("R")
 
-_CUT = rows.width(rows.SIGN_IN)
-_CUT_TWO = _CUT + rows.width(rows.CHALLENGE)
-_CUT_THREE = _CUT_TWO + rows.width(rows.USER)
-_DELIVERIES = tuple(DeliveryState)
-
-_WATCH = (
-    f"SELECT {columns(rows.SIGN_IN, 's')}, {columns(rows.CHALLENGE, 'c')}, {columns(rows.USER, 'u')},"  # noqa: S608
-    " (SELECT max(d.state) FROM deliveries d WHERE d.challenge_id = s.challenge_id)"
-    " FROM sign_ins s JOIN users u ON u.id = s.user_id LEFT JOIN challenges c ON c.id = s.challenge_id WHERE s.id = ?"
+_WATCH = f"SELECT {joined.SEEN} FROM {joined.SEEN_FROM} WHERE s.id = ?"  # noqa: S608
+_REMEMBERED = (
+    f"SELECT {columns.REMEMBERED} FROM remembered"  # noqa: S608
+    " WHERE caller = ? AND route = ? AND key_hash = ? AND until > ?"
 )
-_CHALLENGE = (
-    f"SELECT {columns(rows.SIGN_IN, 's')}, {columns(rows.CHALLENGE, 'c')}"  # noqa: S608
-    " FROM challenges c JOIN sign_ins s ON s.id = c.sign_in_id WHERE c.id = ?"
-)
+_CHALLENGE = f"SELECT {joined.PENDING} FROM {joined.PENDING_FROM} WHERE c.id = ?"  # noqa: S608
 
 
 def system_clock() -> Instant:
@@ -114,7 +106,7 @@ class SqliteStore:
         """See ports.Store."""
 
         def command(connection: sqlite3.Connection, now: Instant) -> None:
-            connection.execute(commands.insert("users", rows.USER), self._map.user_row(user))
+            connection.execute(commands.insert("users", columns.USER), self._map.user_row(user))
             commands.record(connection, now, (audit,))
 
         try:
@@ -124,19 +116,19 @@ class SqliteStore:
 
     async def user_by_name(self, name_key: str) -> User | None:
         """See ports.Store."""
-        found = self._read(f"SELECT {rows.USER} FROM users WHERE name_key = ?", name_key)  # noqa: S608
+        found = self._read(f"SELECT {columns.USER} FROM users WHERE name_key = ?", name_key)  # noqa: S608
         return self._map.user(found[0]) if found else None
 
     async def user(self, user_id: UserId) -> User | None:
         """See ports.Store."""
-        found = self._read(f"SELECT {rows.USER} FROM users WHERE id = ?", user_id)  # noqa: S608
+        found = self._read(f"SELECT {columns.USER} FROM users WHERE id = ?", user_id)  # noqa: S608
         return self._map.user(found[0]) if found else None
 
     async def users(self, after_name_key: str = "", limit: int = 500, state: UserState | None = None) -> list[User]:
         """See ports.Store."""
         wanted = (state.value,) if state else tuple(each.value for each in UserState)
         marks = ", ".join("?" * len(wanted))
-        sql = f"SELECT {rows.USER} FROM users WHERE name_key > ? AND state IN ({marks}) ORDER BY name_key LIMIT ?"  # noqa: S608
+        sql = f"SELECT {columns.USER} FROM users WHERE name_key > ? AND state IN ({marks}) ORDER BY name_key LIMIT ?"  # noqa: S608
 
         def read() -> list[User]:
             try:
@@ -158,12 +150,7 @@ class SqliteStore:
 
     def _watched(self, sign_in_id: SignInId) -> Seen | None:
         found = self._read(_WATCH, sign_in_id)
-        if not found:
-            return None
-        row = found[0]
-        challenge = self._map.challenge(row[_CUT:_CUT_TWO])
-        user = self._map.user(row[_CUT_TWO:_CUT_THREE])
-        return Seen(self._map.sign_in(row[:_CUT]), challenge, user, _DELIVERIES[row[_CUT_THREE] or 0])
+        return joined.seen(self._map, found[0]) if found else None
 
     async def challenge(self, challenge_id: ChallengeId) -> Pending | None:
         """See ports.Store."""
@@ -175,7 +162,7 @@ class SqliteStore:
 
     def _challenged(self, challenge_id: ChallengeId) -> Pending | None:
         found = self._read(_CHALLENGE, challenge_id)
-        return self._pending(found[0]) if found else None
+        return joined.pending(self._map, found[0]) if found else None
 
     async def asked(self, user_id: UserId) -> Snapshot | None:
         """See ports.Store."""
@@ -199,20 +186,20 @@ class SqliteStore:
 
     async def device(self, device_id: DeviceId) -> Device | None:
         """See ports.Store."""
-        found = self._read(f"SELECT {rows.DEVICE} FROM devices WHERE id = ?", device_id)  # noqa: S608
+        found = self._read(f"SELECT {columns.DEVICE} FROM devices WHERE id = ?", device_id)  # noqa: S608
         return self._map.device(found[0]) if found else None
 
     async def devices(self, user_id: UserId) -> list[Device]:
         """See ports.Store."""
         found = self._read(
-            f"SELECT {rows.DEVICE} FROM devices WHERE user_id = ? AND state = 'active' ORDER BY activated_at",  # noqa: S608
+            f"SELECT {columns.DEVICE} FROM devices WHERE user_id = ? AND state = 'active' ORDER BY activated_at",  # noqa: S608
             user_id,
         )
         return [self._map.device(row) for row in found]
 
     async def activation(self, code_hash: str) -> UsedActivation | None:
         """See ports.Store."""
-        found = self._read(f"SELECT {rows.ACTIVATION} FROM activations WHERE code_hash = ?", code_hash)  # noqa: S608
+        found = self._read(f"SELECT {columns.ACTIVATION} FROM activations WHERE code_hash = ?", code_hash)  # noqa: S608
         return self._map.activation(found[0]) if found else None
 
     async def spend_proof(self, device_id: DeviceId, jti_hash: str, until: Instant) -> bool:
@@ -232,30 +219,24 @@ class SqliteStore:
 
     async def remembered(self, caller: str, route: str, key_hash: str) -> Remembered | None:
         """See ports.Store."""
-        found = self._read(
-            f"SELECT {rows.REMEMBERED} FROM remembered WHERE caller = ? AND route = ? AND key_hash = ? AND until > ?",  # noqa: S608
-            caller,
-            route,
-            key_hash,
-            self._clock(),
-        )
+        found = self._read(_REMEMBERED, caller, route, key_hash, self._clock())
         return self._map.remembered(found[0]) if found else None
 
     async def applications(self) -> list[Application]:
         """See ports.Store."""
-        found = self._read(f"SELECT {rows.APPLICATION} FROM applications ORDER BY name, id")  # noqa: S608
+        found = self._read(f"SELECT {columns.APPLICATION} FROM applications ORDER BY name, id")  # noqa: S608
         return [self._map.application(row) for row in found]
 
     async def application(self, application_id: ApplicationId) -> Application | None:
         """See ports.Store."""
-        found = self._read(f"SELECT {rows.APPLICATION} FROM applications WHERE id = ?", application_id)  # noqa: S608
+        found = self._read(f"SELECT {columns.APPLICATION} FROM applications WHERE id = ?", application_id)  # noqa: S608
         return self._map.application(found[0]) if found else None
 
     async def put_application(self, application: Application, audit: Audit) -> None:
         """See ports.Store."""
 
         def command(connection: sqlite3.Connection, now: Instant) -> None:
-            sql = commands.upsert("applications", rows.APPLICATION)
+            sql = commands.upsert("applications", columns.APPLICATION)
             connection.execute(sql, self._map.application_row(application))
             commands.record(connection, now, (audit,))
 
@@ -263,14 +244,14 @@ class SqliteStore:
 
     async def signing_keys(self) -> list[StoredKey]:
         """See ports.Store."""
-        found = self._read(f"SELECT {rows.SIGNING_KEY} FROM signing_keys ORDER BY created_at DESC")  # noqa: S608
+        found = self._read(f"SELECT {columns.SIGNING_KEY} FROM signing_keys ORDER BY created_at DESC")  # noqa: S608
         return [self._map.signing_key(row) for row in found]
 
     async def put_signing_keys(self, keys: Sequence[StoredKey], audit: Audit) -> None:
         """See ports.Store."""
 
         def command(connection: sqlite3.Connection, now: Instant) -> None:
-            sql = commands.upsert("signing_keys", rows.SIGNING_KEY, "kid")
+            sql = commands.upsert("signing_keys", columns.SIGNING_KEY, "kid")
             connection.executemany(sql, [self._map.signing_key_row(key) for key in keys])
             commands.record(connection, now, (audit,))
 
@@ -279,7 +260,7 @@ class SqliteStore:
     async def overdue(self, limit: int) -> list[UserId]:
         """See ports.Store."""
         found = self._read(
-            f"SELECT DISTINCT user_id FROM sign_ins WHERE {commands.LIVE} AND expires_at <= ? LIMIT ?",  # noqa: S608
+            f"SELECT DISTINCT user_id FROM sign_ins WHERE {joined.LIVE} AND expires_at <= ? LIMIT ?",  # noqa: S608
             self._clock(),
             limit,
         )
@@ -303,9 +284,6 @@ class SqliteStore:
         Without it a reader could tell `expired` of a sign-in whose approval, decided in time, is not on disk yet.
         """
         await self._writer.submit(lambda _connection, _now: None)
-
-    def _pending(self, row: rows.Row) -> Pending:
-        return Pending(self._map.sign_in(row[:_CUT]), self._map.challenge(row[_CUT:_CUT_TWO]))
 
     def _read(self, sql: str, *values: object) -> list[rows.Row]:
         try:

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 from push_service.model.errors import Busy, ServiceError, StoreUnavailable
-from push_service.model.ids import SignInId, UserId
 from push_service.model.instant import Instant
-from push_service.ports import APPLICATIONS, SIGNING_KEYS, Duplicate, Topic
+from push_service.ports import Duplicate, Topic
+from push_service.store.records import topics_of_record
 from push_service.store.sqlite.connection import BUSY_SECONDS, connect
 
 T = TypeVar("T")
@@ -206,7 +206,7 @@ class Writer:
         if rows:
             self._last_seq = rows[-1][0]
             # Not from here: whatever a bell does wrong must not be the batch's trouble.
-            self._loop.call_soon(self._foreign, tuple({topic for row in rows for topic in _topics(*row[1:])}))
+            self._loop.call_soon(self._foreign, tuple({topic for row in rows for topic in topics_of_record(*row[1:])}))
 
     def _data_version(self) -> int:
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
@@ -244,19 +244,6 @@ class _Disk:
             except Exception as refused:  # noqa: BLE001 - told to whoever waits: a dead thread would hang them all
                 problem = refused
             self._loop.call_soon_threadsafe(then, problem)
-
-
-def _topics(user_id: str | None, sign_in_id: str | None, kind: str) -> list[Topic]:
-    topics = []
-    if user_id:
-        topics.append(Topic.user(UserId(user_id)))
-    if sign_in_id:
-        topics.append(Topic.sign_in(SignInId(sign_in_id)))
-    if kind.startswith("application."):
-        topics.append(APPLICATIONS)
-    if kind.startswith("key."):
-        topics.append(SIGNING_KEYS)
-    return topics
 
 
 def _duplicate(problem: sqlite3.IntegrityError) -> Exception:

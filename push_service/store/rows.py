@@ -1,6 +1,6 @@
 """Rows to the model's types and back.
 
-Column order is written down once, here; sealed columns are opened and sealed here.
+The order of columns is that of columns.py; sealed columns are opened and sealed here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 from push_service.crypto.sealing import Sealer
 from push_service.model.application import Application
-from push_service.model.challenge import Challenge, ChallengeState, MethodKind
+from push_service.model.challenge import Challenge, ChallengeState, Delivery, MethodKind
 from push_service.model.decision import Remembered
 from push_service.model.device import Device, DeviceState, PublicKey, UsedActivation
 from push_service.model.sign_in import Asker, Notice, Reason, SignIn, SignInState
@@ -20,21 +20,6 @@ from push_service.model.user import Guard, User, UserState
 from push_service.ports import StoredKey
 
 Row = tuple[Any, ...]  # type: ignore[explicit-any]  # rows come untyped from the driver; here they become typed
-
-USER = "id, name_key, username, password_hash, state, admin, version, guard, mobile, office"
-SIGN_IN = (
-    "id, user_id, application_id, token_hash, state, reason, notice, version, challenge_id, begun_at, expires_at,"
-    " decided_at, asker, proven, amr, result_jti, nonce, registration_hash"
-)
-CHALLENGE = (
-    "id, sign_in_id, user_id, method_id, kind, target, nonce, context, secret, digits, state, reason, answered_by,"
-    " answer_digest, started_at, ended_at"
-)
-DEVICE = "id, user_id, x, y, thumbprint, name, platform, push_token, totp_secret, state, activated_at"
-ACTIVATION = "code_hash, user_id, expires_at, sign_in_id, thumbprint, device_id"
-REMEMBERED = "caller, route, key_hash, body_mac, answer, until"
-APPLICATION = "id, name, secret_hash, may_vouch, redirect_uris, origins, removed"
-SIGNING_KEY = "kid, pem, created_at, retired_at"
 
 _decode_guard = msgspec.json.Decoder(Guard).decode
 _decode_asker = msgspec.json.Decoder(Asker).decode
@@ -48,19 +33,14 @@ _NOTICES: dict[str | None, Notice | None] = {None: None} | {each.value: each for
 _KINDS = {each.value: each for each in MethodKind}
 
 
-def columns(names: str, table: str) -> str:
-    """The column list, each name with its table's."""
-    return ", ".join(f"{table}.{name.strip()}" for name in names.split(","))
-
-
-def width(names: str) -> int:
-    """How many columns a list has."""
-    return names.count(",") + 1
-
-
 def text(value: object) -> str:
     """A document as JSON text."""
     return _encode(value).decode()
+
+
+def delivery_row(delivery: Delivery) -> Row:
+    """To `DELIVERY`."""
+    return (delivery.challenge_id, delivery.device_id, delivery.next_at, delivery.lease_until)
 
 
 class Rows:
@@ -148,7 +128,7 @@ class Rows:
         )
 
     def moved_sign_in_row(self, sign_in: SignIn) -> Row:
-        """What a sign-in that was there before can have changed, and its id."""
+        """To `MOVED_SIGN_IN`."""
         return (
             sign_in.state.value,
             sign_in.reason and sign_in.reason.value,
@@ -208,7 +188,7 @@ class Rows:
         )
 
     def ended_challenge_row(self, challenge: Challenge) -> Row:
-        """What the end of a challenge changes, and its id."""
+        """To `ENDED_CHALLENGE`."""
         return (
             challenge.state.value,
             challenge.reason and challenge.reason.value,

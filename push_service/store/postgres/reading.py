@@ -1,0 +1,134 @@
+"""Reads that thousands of waiters repeat whenever a bell rings: those of one turn in one statement.
+
+A deadline that has passed proves little while a decision that was made in time is not committed yet, here or in another
+process. Such a decision holds the lock on its user's row until it is committed, and looks at the clock when it has the
+lock (statements.py). So whoever finds a live sign-in past its deadline waits for that lock, sees with it that the
+server's clock shows the deadline too, and reads again: what is live then has expired for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from push_service.model.ids import ChallengeId, SignInId, UserId
+from push_service.model.instant import Instant
+from push_service.model.sign_in import SignIn
+from push_service.model.user import Pending, Snapshot
+from push_service.model.view import Seen
+from push_service.store import joined
+from push_service.store.postgres.batching import Batcher
+from push_service.store.postgres.connections import ANSWER_SECONDS, Connections, fetch
+from push_service.store.postgres.trouble import unanswered
+from push_service.store.rows import Row, Rows
+
+F = TypeVar("F")
+V = TypeVar("V")
+
+_JITTER_MILLISECONDS = 20
+_LARGEST, _LANES = 128, 2
+_SEEN = f"SELECT {joined.SEEN} FROM {joined.SEEN_FROM} WHERE s.id = ANY($1::text[])"  # noqa: S608
+_PENDING = f"SELECT {joined.PENDING} FROM {joined.PENDING_FROM} WHERE c.id = ANY($1::text[])"  # noqa: S608
+_SNAPSHOTS = (
+    f"SELECT {joined.SNAPSHOT} FROM {joined.SNAPSHOT_FROM}"  # noqa: S608
+    " WHERE u.id = ANY($1::text[]) ORDER BY s.begun_at"
+)
+_SETTLED = """
+WITH locked AS MATERIALIZED (SELECT id FROM users WHERE id = ANY($1::text[]) FOR SHARE SKIP LOCKED),
+clock AS MATERIALIZED (SELECT service_now() AS at FROM (SELECT count(*) FROM locked) AS all_locked)
+SELECT t.id, CASE WHEN u.id IS NULL OR locked.id IS NOT NULL THEN clock.at END
+FROM clock, unnest($1::text[]) AS t (id) LEFT JOIN users u ON u.id = t.id LEFT JOIN locked ON locked.id = t.id
+"""
+"""The clock as it was with the lock held; NULL where somebody else holds it. Of who is gone nothing is decided."""
+
+
+class Reading:
+    """The batched reads of this process."""
+
+    def __init__(self, connections: Connections, map_: Rows, clock: Callable[[], Instant]) -> None:
+        """Read over these connections; `clock` says when a deadline has passed."""
+        self._connections, self._map, self._clock = connections, map_, clock
+        self._seen: Batcher[SignInId, Seen | None] = Batcher(self._read_seen, largest=_LARGEST, lanes=_LANES)
+        self._pending: Batcher[ChallengeId, Pending | None] = Batcher(
+            self._read_pending, largest=_LARGEST, lanes=_LANES
+        )
+        self._snapshots: Batcher[UserId, Snapshot | None] = Batcher(
+            self._read_snapshots, largest=_LARGEST, lanes=_LANES
+        )
+        self._settled: Batcher[UserId, Instant | None] = Batcher(self._lock, largest=_LARGEST, lanes=_LANES)
+
+    async def watch(self, sign_in_id: SignInId) -> Seen | None:
+        """See ports.Store."""
+        seen = await self._seen.ask(sign_in_id)
+        if seen is not None and self._lapsed(seen.sign_in):
+            await self._settle(seen.user.id, seen.sign_in.expires_at)
+            seen = await self._seen.ask(sign_in_id)
+        return seen
+
+    async def challenge(self, challenge_id: ChallengeId) -> Pending | None:
+        """See ports.Store."""
+        pending = await self._pending.ask(challenge_id)
+        if pending is not None and self._lapsed(pending.sign_in):
+            await self._settle(pending.sign_in.user_id, pending.sign_in.expires_at)
+            pending = await self._pending.ask(challenge_id)
+        return pending
+
+    async def asked(self, user_id: UserId) -> Snapshot | None:
+        """See ports.Store."""
+        snapshot = await self._snapshots.ask(user_id)
+        lapsed = [each.sign_in.expires_at for each in snapshot.live if self._lapsed(each.sign_in)] if snapshot else []
+        if lapsed:
+            await self._settle(user_id, max(lapsed))
+            snapshot = await self._snapshots.ask(user_id)
+        return snapshot
+
+    async def close(self) -> None:
+        """Answer what was asked."""
+        for each in (self._seen, self._pending, self._snapshots, self._settled):
+            await each.close()
+
+    def _lapsed(self, sign_in: SignIn) -> bool:
+        return sign_in.live and not sign_in.open_at(self._clock())
+
+    async def _settle(self, user_id: UserId, deadline: Instant) -> None:
+        """Wait until nothing that was decided before the deadline is on its way any more.
+
+        Asked again and again rather than waited for in the server: a row that somebody holds keeps no connection busy.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while (at := await self._settled.ask(user_id)) is None or at < deadline:  # noqa: ASYNC110 - in the server
+                    await asyncio.sleep((1 + secrets.randbelow(_JITTER_MILLISECONDS)) / 1000)
+        except TimeoutError:
+            raise unanswered() from None
+
+    async def _read_seen(self, ids: Sequence[SignInId]) -> list[Seen | Exception | None]:
+        found = await self._fetch(_SEEN, ids)
+        rows = {row[0]: row for row in found}
+        return [self._mapped(lambda row: joined.seen(self._map, row), rows.get(each)) for each in ids]
+
+    async def _read_pending(self, ids: Sequence[ChallengeId]) -> list[Pending | Exception | None]:
+        found = await self._fetch(_PENDING, ids)
+        rows = {row[joined.PENDING_CHALLENGE_ID]: row for row in found}
+        return [self._mapped(lambda row: joined.pending(self._map, row), rows.get(each)) for each in ids]
+
+    async def _read_snapshots(self, ids: Sequence[UserId]) -> list[Snapshot | Exception | None]:
+        rows = joined.by_user(await self._fetch(_SNAPSHOTS, ids))
+        return [self._mapped(lambda found: joined.snapshot(self._map, found), rows.get(each)) for each in ids]
+
+    async def _lock(self, ids: Sequence[UserId]) -> list[Instant | None]:
+        found: dict[str, Instant | None] = {row[0]: row[1] for row in await self._fetch(_SETTLED, ids)}
+        return [found[each] for each in ids]
+
+    async def _fetch(self, statement: str, ids: Sequence[str]) -> Sequence[Row]:
+        return await self._connections.use(lambda connection: fetch(connection, statement, ids))
+
+    @staticmethod
+    def _mapped(map_: Callable[[F], V], found: F | None) -> V | Exception | None:
+        """A row that does not open is its reader's trouble alone."""
+        try:
+            return None if found is None else map_(found)
+        except Exception as problem:  # noqa: BLE001 - told to whom it belongs
+            return problem

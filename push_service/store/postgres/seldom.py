@@ -1,0 +1,103 @@
+"""What few decisions write besides, in one transaction: devices, activations, the account itself, results taken back.
+
+Also how a decision is written alone, where writing it with others failed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from push_service.model.decision import Decision
+from push_service.model.user import User
+from push_service.store import columns
+from push_service.store.postgres.connections import fetch
+from push_service.store.postgres.statements import WRITE, Written
+from push_service.store.rows import Row, Rows
+
+if TYPE_CHECKING:
+    from push_service.store.postgres.connections import Connection
+
+
+def insert(table: str, listed: str) -> str:
+    """Insert a row; a key that is there already is an error."""
+    marks = ", ".join(f"${n}" for n in range(1, columns.width(listed) + 1))
+    return f"INSERT INTO {table} ({listed}) VALUES ({marks})"  # noqa: S608
+
+
+def upsert(table: str, listed: str, key: str = "id") -> str:
+    """Insert a whole row, or replace the row of that key."""
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns.names(listed) if name != key)
+    return f"{insert(table, listed)} ON CONFLICT ({key}) DO UPDATE SET {changes}"
+
+
+_CHANGE_ACCOUNT = "UPDATE users SET state = $2, password_hash = $3, admin = $4 WHERE id = $1"
+_PUT_DEVICE = upsert("devices", columns.DEVICE)
+_REMOVE_DEVICE = "UPDATE devices SET state = 'removed', push_token = NULL, totp_secret = NULL WHERE id = $1"
+_WITHHOLD_BY_DEVICE = (
+    "UPDATE sign_ins SET result_jti = NULL, version = version + 1"
+    " WHERE user_id = (SELECT user_id FROM devices WHERE id = $1) AND result_jti IS NOT NULL"
+    " AND id IS DISTINCT FROM $2 AND (SELECT answered_by FROM challenges WHERE id = sign_ins.challenge_id) = $1"
+)
+_WITHHOLD = (
+    "UPDATE sign_ins SET result_jti = NULL, version = version + 1"
+    " WHERE user_id = $1 AND result_jti IS NOT NULL AND decided_at >= $2"
+)
+_VOID_ACTIVATIONS = "DELETE FROM activations WHERE user_id = $1 AND device_id IS NULL"
+_PUT_ACTIVATION = upsert("activations", columns.ACTIVATION, "code_hash")
+_FORGET = "DELETE FROM remembered WHERE caller = $1 AND route = $2 AND key_hash = $3 AND until <= service_now()"
+_REMOVE_USER = (
+    "DELETE FROM devices WHERE user_id = $1",
+    "DELETE FROM activations WHERE user_id = $1",
+    "DELETE FROM users WHERE id = $1",
+)
+
+
+def is_seldom(before: User, decision: Decision[object]) -> bool:
+    """Whether the decision writes anything that `WRITE` does not."""
+    rare = decision.device or decision.removed_devices or decision.activation or decision.remove_user
+    return bool(rare) or decision.withhold_results_since is not None or _account_changes(before, decision)
+
+
+async def write_alone(
+    connection: Connection, map_: Rows, written: Written, before: User, decision: Decision[object]
+) -> list[Row]:
+    """Write one decision whole, or nothing; answers what `WRITE` answers."""
+    async with connection.transaction():
+        if kept := decision.remembered:
+            # One that is over though not yet swept away: its key may be used again.
+            await connection.execute(_FORGET, kept.caller, kept.route, kept.key_hash)
+        answered = await fetch(connection, WRITE, *written.arguments())
+        if any(row[1] is None for row in answered):
+            await _write_rest(connection, map_, before, decision)
+    return answered
+
+
+async def _write_rest(connection: Connection, map_: Rows, before: User, decision: Decision[object]) -> None:
+    execute, after = connection.execute, decision.user
+    if after and _account_changes(before, decision):
+        await execute(_CHANGE_ACCOUNT, before.id, after.state.value, after.password_hash, int(after.admin))
+    if decision.device:
+        await execute(_PUT_DEVICE, *map_.device_row(decision.device))
+    for device_id in decision.removed_devices:
+        await execute(_REMOVE_DEVICE, device_id)
+        await execute(_WITHHOLD_BY_DEVICE, device_id, decision.within)
+    if decision.activation:
+        # Unused codes of the same person are void, and must not be found by them any more.
+        await execute(_VOID_ACTIVATIONS, decision.activation.user_id)
+        await execute(_PUT_ACTIVATION, *msgspec.structs.astuple(decision.activation))
+    if decision.withhold_results_since is not None:
+        await execute(_WITHHOLD, before.id, decision.withhold_results_since)
+    if decision.remove_user:
+        for statement in _REMOVE_USER:
+            await execute(statement, before.id)
+
+
+def _account_changes(before: User, decision: Decision[object]) -> bool:
+    after = decision.user
+    return after is not None and (after.state, after.password_hash, after.admin) != (
+        before.state,
+        before.password_hash,
+        before.admin,
+    )

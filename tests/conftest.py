@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.people import Office, office
+from tests.support.redis import RedisServer
 from tests.support.service import Service
 
 MakeService = Callable[..., Awaitable[Service]]
@@ -66,3 +67,21 @@ async def make_office() -> AsyncIterator[MakeOffice]:
             return await stack.enter_async_context(office(service))
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis for all stories that leave it running; each worker of a parallel run has its own."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of one's own, to be maltreated."""
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    yield server
+    server.kill()

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from push_service.bus.local import LocalBus
+from push_service.bus.redis import RedisBus
 from push_service.ports import Bus, Store
 from tests.contracts.kinds import SqliteStores, Stores
+from tests.support.redis import RedisServer
 
 
 @pytest.fixture(params=["sqlite"])
@@ -29,11 +31,15 @@ async def store(stores: Stores) -> AsyncIterator[Store]:
         yield opened
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(params=["local", "redis"])
 async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
     """Each kind of bus."""
     match request.param:
         case "local":
             yield LocalBus()
+        case "redis":
+            server: RedisServer = request.getfixturevalue("shared_redis")
+            async with RedisBus(server.url) as opened:
+                yield opened
         case unknown:
             raise AssertionError(unknown)

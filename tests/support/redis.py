@@ -84,6 +84,11 @@ class RedisServer:
         async with Redis(host="127.0.0.1", port=self.port, protocol=2) as client:
             yield client
 
+    async def command(self, *arguments: str) -> object:
+        """Give it one command; the reply."""
+        async with self.client() as client:
+            return await client.execute_command(*arguments)  # type: ignore[no-untyped-call]
+
     def _process_of(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "it is not running"
         return self._process

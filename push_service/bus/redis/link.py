@@ -74,12 +74,16 @@ class Link:
             await self._connection.connect()  # type: ignore[no-untyped-call]
 
     async def last(self) -> NoReturn:
-        """Read, write and beat until the connection ends. Raises a group of what ended it."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read())
-            tasks.create_task(self._write())
-            tasks.create_task(self._beat())
-        raise AssertionError("unreachable: the tasks only end by an error")
+        """Read, write and beat until the connection ends. Raises what ended it: Lost, RedisError, OSError."""
+        # Not a TaskGroup: one that ends by an error leaves its task marked as cancelled (Python 3.11).
+        tasks = [asyncio.create_task(each) for each in (self._read(), self._write(), self._beat())]
+        try:
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        raise ended.pop().exception() or Lost("ended")
 
     async def close(self) -> None:
         """Close it, without a farewell."""

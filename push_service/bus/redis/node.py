@@ -191,14 +191,11 @@ class Node:
             begun = loop.time()
             try:
                 await self._one_link()
-            except* (Lost, RedisError, OSError) as ended:
+            except (Lost, RedisError, OSError) as ended:
                 self._lost(_why(ended))
-            except* Exception as defect:  # noqa: BLE001 - a defect in here must not end the bell for the process's life
+            except Exception as defect:  # noqa: BLE001 - a defect in here must not end the bell for the process's life
                 _log.exception("bus.defect", server=str(self.address))
                 self._lost(_why(defect))
-            if (this := asyncio.current_task()) and this.cancelling():
-                # The error and the cancellation came together, and the group told of the error alone (Python 3.11).
-                raise asyncio.CancelledError
             failures = 0 if loop.time() - begun > STEADY_SECONDS else failures + 1
             longest = min(LONGEST_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2.0 ** min(failures, 10))
             # Full jitter: processes that lost a server together don't come back together.
@@ -344,11 +341,8 @@ def _over(waiting: asyncio.Future[None]) -> None:
         waiting.set_result(None)
 
 
-def _why(ended: BaseExceptionGroup[BaseException]) -> str:
-    """The first thing that went wrong, in a few words."""
-    first: BaseException = ended
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    if isinstance(first, TimeoutError):
+def _why(ended: Exception) -> str:
+    """What went wrong, in a few words."""
+    if isinstance(ended, TimeoutError):
         return "does not answer"
-    return " ".join(str(first).split()) or type(first).__name__
+    return " ".join(str(ended).split()) or type(ended).__name__

@@ -86,4 +86,8 @@ def _place(text: str) -> tuple[str, int]:
     one = urlsplit(f"//{text}")
     if not one.hostname:
         raise ValueError("names no host")
-    return one.hostname, one.port or _PORT
+    try:
+        return one.hostname, one.port or _PORT
+    except ValueError:
+        # Not from it: its message repeats what stands there, which is a password where the host was forgotten.
+        raise ValueError("the port must be a number") from None

@@ -31,6 +31,11 @@ async def well(*buses: RedisBus) -> None:
     await comes_true(lambda: all(bus.trouble is None for bus in buses))
 
 
+async def reconnected(times: int, *buses: RedisBus) -> None:
+    """Wait until each of the buses lost its connection so often, and has it again."""
+    await comes_true(lambda: min(bus.reconnects for bus in buses) >= times)
+
+
 async def channels(server: RedisServer) -> list[object]:
     """What the server has subscriptions to."""
     found = await server.command("PUBSUB", "CHANNELS")

@@ -36,6 +36,7 @@ async def test_what_rings_in_one_process_is_heard_in_the_other(here: RedisBus, t
         assert await listener.heard(SOON) < SOON
 
 
+@pytest.mark.usefixtures("patient")
 async def test_whoever_rings_hears_it_once(here: RedisBus, there: RedisBus) -> None:
     bells = Bells()
     async with here.attach(TOPIC, bells.of(TOPIC)), there.listen(TOPIC) as listener, here.listen(OTHER) as last:
@@ -81,6 +82,7 @@ async def test_leaving_and_coming_back_at_once_keeps_the_subscription(
         assert await listener.heard(SOON) < SOON
 
 
+@pytest.mark.usefixtures("quick_heart")
 @pytest.mark.reliability("R-08")
 async def test_thousands_of_listeners_come_and_go_and_the_server_knows_nothing_of_them(
     redis_server: RedisServer,
@@ -106,6 +108,7 @@ async def test_thousands_of_listeners_come_and_go_and_the_server_knows_nothing_o
                 pass
 
 
+@pytest.mark.usefixtures("quick_heart")
 async def test_entering_that_is_cancelled_leaves_nothing_behind(redis_server: RedisServer) -> None:
     async with RedisBus(redis_server.url) as bus:
         redis_server.pause()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from push_service.bus.local import LocalBus
-from push_service.bus.redis import RedisBus
+from push_service.bus.redis import RedisBus, node
 from push_service.ports import Bus, Store
 from tests.contracts.kinds import SqliteStores, Stores
 from tests.support.redis import RedisServer
@@ -32,12 +32,14 @@ async def store(stores: Stores) -> AsyncIterator[Store]:
 
 
 @pytest.fixture(params=["local", "redis"])
-async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
+async def bus(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bus]:
     """Each kind of bus."""
     match request.param:
         case "local":
             yield LocalBus()
         case "redis":
+            # A busy machine may take longer; what is rung by late confirmations is told in tests/bus.
+            monkeypatch.setattr(node, "CONFIRM_SECONDS", 30.0)
             server: RedisServer = request.getfixturevalue("shared_redis")
             async with RedisBus(server.url) as opened:
                 yield opened

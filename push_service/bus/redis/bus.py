@@ -165,8 +165,9 @@ class RedisBus:
         self._servers.poke()
         if self.trouble is None:
             self._troubled.clear()
-        else:
+        elif not self._troubled.is_set():
             self._troubled.set()
+            self.ring_all()  # a server that stands still has been doing so for a while when that is noticed
 
     def _node(self, address: Address, *, sharded: bool) -> Node:
         return Node(address, self._origin, self, sharded=sharded)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from push_service.ports import APPLICATIONS, Topic
 from tests.bus.between import SOON, Bells, channels, comes_true, commands, in_trouble, well
 from tests.support.redis import RedisServer
 
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 TOPIC, OTHER = Topic.sign_in(SignInId("si_1")), Topic.user(UserId("usr_1"))
 
 
@@ -145,22 +148,22 @@ async def test_garbage_on_every_channel_is_a_bell_like_any_other(
     assert here.trouble is None
 
 
-async def test_a_server_is_entered_with_a_password_which_no_one_is_told(redis_server: RedisServer) -> None:
-    async with redis_server.client() as client:
-        await client.acl_setuser(
-            "ringer", enabled=True, passwords=["++s/cret"], channels=["push-service:*"], commands=["+@all"]
-        )
+async def test_the_documented_account_suffices_and_its_password_is_told_to_no_one(redis_server: RedisServer) -> None:
+    rules = re.search(r"`ACL SETUSER push-service on >PASSWORD ([^`]+)`", OPERATIONS.read_text())
+    assert rules
+    await redis_server.command("ACL", "SETUSER", "push-service", "on", ">s/cret", *rules[1].split())
     place = redis_server.url.removeprefix("redis://")
-    async with (
-        RedisBus(f"redis://ringer:%2Bs%2Fcret@{place}") as right,
-        RedisBus(f"redis://ringer:other@{place}") as wrong,
-    ):
+    right, wrong = RedisBus(f"redis://push-service:s%2Fcret@{place}"), RedisBus(f"redis://push-service:other@{place}")
+    async with right, wrong:
         assert right.trouble is None
         said = await in_trouble(wrong)
         assert place in said
         assert "other" not in said
-        async with right.listen(TOPIC):
+        async with RedisBus(f"redis://push-service:s%2Fcret@{place}") as there, right.listen(TOPIC) as listener:
             assert await right.heard_by(TOPIC) == 1
+            await there.ring([TOPIC])
+            assert await listener.heard(SOON) < SOON
+            assert right.trouble is None
 
 
 @pytest.mark.parametrize("forbidden", ["-subscribe", "-publish"])

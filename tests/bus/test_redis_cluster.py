@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -18,6 +20,7 @@ from tests.bus.between import SOON, comes_true, in_trouble, well
 from tests.support.redis import RedisServer
 from tests.support.redis_cluster import SLOTS, RedisCluster
 
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 TOPICS = [Topic.sign_in(SignInId(f"si_{n}")) for n in range(60)]
 
 
@@ -64,6 +67,22 @@ async def test_topics_are_spread_over_the_nodes_and_heard_from_all(cluster: Redi
         async with asyncio.timeout(SOON):
             while any([await shard_channels(each) for each in cluster.nodes]):
                 pass
+
+
+async def test_the_documented_account_suffices(cluster: RedisCluster) -> None:
+    rules = re.search(
+        r"`ACL SETUSER push-service on >PASSWORD ([^`]+)`, and on a cluster\s+`([^`]+)`", OPERATIONS.read_text()
+    )
+    assert rules
+    for each in cluster.nodes:
+        given = [*rules[1].split(), *rules[2].split()]
+        await each.command("ACL", "SETUSER", "push-service", "on", ">secret", *given)
+    url = cluster.url.replace("://", "://push-service:secret@")
+    async with RedisBus(url) as here, RedisBus(url) as there, there.listen(TOPICS[0]):
+        assert here.trouble is None
+        assert await here.heard_by(TOPICS[0]) == 1
+        await heard_everywhere(here, there)
+        assert here.trouble is None
 
 
 async def test_where_slots_move_their_topics_move_along(cluster: RedisCluster) -> None:

@@ -68,7 +68,7 @@ class Server:
         answers = Answers(store, core.decisions, policy)
         self.receipts = Receipts(store, bus)
         self.housekeeping = Housekeeping(store, core.decisions)
-        self.operations = OperationsFrontend(store, core.keyring, measured=core.metrics.text)
+        self.operations = OperationsFrontend(store, bus, core.keyring, measured=core.metrics.text)
         self.sockets = DeviceSocketFrontend(
             answers, core.registrar, store, bus, self.receipts, own_origin=core.public_url
         )
@@ -100,6 +100,9 @@ class Server:
         metrics.gauge("writes_queued", "Writes queued or running.", lambda: store.queued)
         metrics.gauge("passwords_hashing", "Passwords being hashed or waiting.", lambda: core.passwords.taken)
         metrics.gauge("listeners", "Waiters and sockets that hear the bell.", lambda: bus.listening)
+        metrics.gauge("bus_connected", "Whether the bell reaches other processes.", lambda: bus.trouble is None)
+        metrics.counter("bus_reconnects", "Connections to the bus that came back.", lambda: bus.reconnects)
+        metrics.counter("bus_rings_dropped", "Rings that other processes won't hear.", lambda: bus.rings_dropped)
 
     def _observe(self, request: web.Request, status: int, seconds: float) -> None:
         self.core.metrics.request(http.route_of(request), request.method, status, seconds)

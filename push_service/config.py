@@ -41,6 +41,9 @@ Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 PREFIX = "PUSH_SERVICE_"
 _MASK = "********"
+_URLS = frozenset({"bus_url", "database_url"})
+"""Settings that are secret where they hold a password."""
+
 _LARGEST_PORT = 65535
 _FOR_EVERYONE = 0o007
 _FOR_OTHERS = 0o077
@@ -283,7 +286,10 @@ class Settings(BaseSettings):
         validate_default=True,
         description="The store: sqlite:///PATH. A relative path is inside DATA_DIR.",
     )
-    bus_url: str = Field(default="local:", description="The bell between processes: local: for one process.")
+    bus_url: str = Field(
+        default="local:",
+        description="The bell between processes: local: for one, redis://, rediss:// or redis+cluster:// for many.",
+    )
     workers: int = Field(default=1, ge=1, le=256, description="Server processes. More than one needs a redis:// bus.")
     trusted_proxies: Annotated[Networks, PlainValidator(_networks)] = Field(
         default=(),
@@ -356,17 +362,17 @@ class Settings(BaseSettings):
     @field_validator("bus_url")
     @classmethod
     def _bus_url(cls, value: str) -> str:
-        if value.startswith(("redis://", "rediss://")):
-            raise ValueError("Redis is not supported yet; use local:")
         if value != "local:":
-            raise ValueError("must be local:")
+            from push_service.bus.redis.address import parse  # noqa: PLC0415 - most commands start without Redis
+
+            parse(value)
         return value
 
     @field_validator("workers")
     @classmethod
     def _workers(cls, value: int) -> int:
         if value > 1:
-            raise ValueError("more than one worker needs a redis:// bus, which is not supported yet")
+            raise ValueError("more than one worker needs a redis:// bus, and is not supported yet")
         return value
 
     @field_validator("encryption_key")
@@ -416,7 +422,8 @@ def load(file: Path | None = None) -> Settings:
     except ValidationError as error:
         raise InvalidSettings(*_faults(error, chosen)) from error
     if chosen:
-        _refuse_shown_secrets(chosen, values.keys() | values.get("telephony", {}).keys())
+        secret = {name for name in _URLS if urlsplit(str(values.get(name, ""))).password}
+        _refuse_shown_secrets(chosen, secret | values.keys() - _URLS | values.get("telephony", {}).keys())
     return settings
 
 
@@ -512,5 +519,5 @@ def _fault(error: ErrorDetails, file: Path | None) -> str:
 
 def _refuse_shown_secrets(file: Path, given: set[str]) -> None:
     """A file that holds a secret must not be for everyone to read (S-68)."""
-    if {"encryption_key", "auth_token"} & given and file.stat().st_mode & _FOR_EVERYONE:
+    if {"encryption_key", "auth_token", *_URLS} & given and file.stat().st_mode & _FOR_EVERYONE:
         raise InvalidSettings(f"{file}: holds a secret and can be read by everyone; chmod o-rwx it")

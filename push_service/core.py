@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from push_service.administrator import Administrator
 from push_service.applications import Applications
@@ -20,8 +21,12 @@ from push_service.crypto.sealing import Sealer, key_from_file
 from push_service.decisions import Decisions
 from push_service.drafts import Drafter
 from push_service.observability import Metrics, log_committed
+from push_service.ports import Bus
 from push_service.registrar import Registrar
 from push_service.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from push_service.bus.redis import RedisBus
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ class Core:
     settings: Settings
     public_url: str
     store: SqliteStore
-    bus: LocalBus
+    bus: Bus
     sealer: Sealer
     decisions: Decisions
     passwords: Argon2Passwords
@@ -50,8 +55,9 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
     policy = settings.policy.to_policy()
     public_url = settings.public_url or f"http://localhost:{port or settings.listen.port}"
     sealer = Sealer(settings.key or _key(settings))
-    bus, metrics = LocalBus(), Metrics()
+    metrics = Metrics()
     async with AsyncExitStack() as stack:
+        bus = await _bus(settings.bus_url, stack)
         store = await stack.enter_async_context(SqliteStore(settings.database_file, sealer, foreign=bus.ring_now))
         observers = (metrics.committed, log_committed) if logged else ()
         decisions = Decisions(store, bus, observers)
@@ -89,6 +95,14 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
             drafter=drafter,
             metrics=metrics,
         )
+
+
+async def _bus(url: str, stack: AsyncExitStack) -> LocalBus | RedisBus:
+    if url == "local:":
+        return LocalBus()
+    from push_service.bus.redis import RedisBus  # noqa: PLC0415 - most commands start without Redis
+
+    return await stack.enter_async_context(RedisBus(url))
 
 
 def _key(settings: Settings) -> bytes:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO, AnyStr, BinaryIO, Generic, TextIO, cast
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from push_service.model.decision import Audit, AuditKind
 
@@ -63,6 +65,10 @@ class Metrics:
         """Measure a level whenever it is asked for."""
         Gauge(f"push_service_{name}", text, registry=self.registry).set_function(read)
 
+    def counter(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Measure what another part counts, whenever it is asked for."""
+        self.registry.register(_CountedElsewhere(f"push_service_{name}", text, read))
+
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request."""
         # Looking a labelled series up takes a lock and a tuple of texts; there are few, so they are kept at hand.
@@ -91,6 +97,17 @@ class Metrics:
     def text(self) -> bytes:
         """All of it, as Prometheus reads it."""
         return generate_latest(self.registry)
+
+
+class _CountedElsewhere(Collector):
+    """A counter that some part keeps for itself."""
+
+    def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
+        self._name, self._text, self._read = name, text, read
+
+    def collect(self) -> Iterable[Metric]:
+        """See Collector."""
+        return (CounterMetricFamily(self._name, self._text, self._read()),)
 
 
 _log = structlog.get_logger()

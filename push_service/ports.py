@@ -112,6 +112,33 @@ class Bus(Protocol):
         """How many listen to the topic in this process."""
         ...
 
+    async def heard_by(self, topic: Topic) -> int:
+        """How many processes listen to the topic, this one included, as far as can be told within 0.2 s: a hint.
+
+        What can't be told counts as nobody; listeners of this process are always told.
+        """
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the bell now, in a few words; None when all is well. Never holds a password."""
+        ...
+
+    @property
+    def listening(self) -> int:
+        """How many listen in this process, to anything."""
+        ...
+
+    @property
+    def reconnects(self) -> int:
+        """How often a connection came back so far."""
+        ...
+
+    @property
+    def rings_dropped(self) -> int:
+        """How many rings were not sent to other processes so far, because too many waited for a connection."""
+        ...
+
 
 class Store(Protocol):
     """Keeps everything, and decides everything by compare-and-swap of the user's version.

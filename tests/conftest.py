@@ -12,6 +12,7 @@ import pytest_asyncio
 from tests.support.deployments import Deployment
 from tests.support.people import Office, office
 from tests.support.postgres import PostgresServer
+from tests.support.redis import RedisServer
 from tests.support.service import Service
 
 MakeService = Callable[..., Awaitable[Service]]
@@ -86,3 +87,21 @@ async def make_office() -> AsyncIterator[MakeOffice]:
             return await stack.enter_async_context(office(service))
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis for all stories that leave it running; each worker of a parallel run has its own."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of one's own, to be maltreated."""
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    yield server
+    server.kill()

@@ -112,8 +112,13 @@ def test_a_value_is_read_and_shown(environment: Callable[..., Settings], name: s
         ("DATABASE_URL", "mysql://db/x", "must be sqlite:///PATH"),
         ("DATABASE_URL", "sqlite:///", "must be sqlite:///PATH"),
         ("DATABASE_URL", "sqlite:///:memory:", "plain file"),
-        ("BUS_URL", "redis://localhost", "Redis is not supported yet"),
-        ("BUS_URL", "nats://localhost", "must be local:"),
+        ("BUS_URL", "nats://localhost", "must be local:, redis://"),
+        ("BUS_URL", "local", "must be local:, redis://"),
+        ("BUS_URL", "redis://", "names no host"),
+        ("BUS_URL", "redis://localhost:port", "the port must be a number"),
+        ("BUS_URL", "redis://localhost/3", "bells know no database numbers"),
+        ("BUS_URL", "redis://word@localhost", "credentials are written USER:PASSWORD@"),
+        ("BUS_URL", "redis://one,two", "several servers are named only of a cluster"),
         ("WORKERS", "2", "more than one worker needs a redis:// bus"),
         ("WORKERS", "0", "must be greater than or equal to 1"),
         ("TRUSTED_PROXIES", "10.0.0.1/8", "has host bits set"),
@@ -180,7 +185,14 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.security("S-68")
-@pytest.mark.parametrize("text", [f'encryption_key = "{KEY}"\n', '[telephony]\nauth_token = "secret"\n'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'encryption_key = "{KEY}"\n',
+        '[telephony]\nauth_token = "secret"\n',
+        'bus_url = "redis://:secret@localhost"\n',
+    ],
+)
 def test_a_file_with_a_secret_must_not_be_for_everyone(tmp_path: Path, text: str) -> None:
     file = written(tmp_path, text)
     config.load(file)
@@ -192,7 +204,10 @@ def test_a_file_with_a_secret_must_not_be_for_everyone(tmp_path: Path, text: str
 @pytest.mark.security("S-68")
 def test_secrets_are_masked_when_shown_and_never_repeated_in_a_mistake(environment: Callable[..., Settings]) -> None:
     settings = environment(
-        ENCRYPTION_KEY=KEY, TELEPHONY__AUTH_TOKEN="hush-hush", FIREBASE__BASE_URL="http://a:pass-word@b"
+        ENCRYPTION_KEY=KEY,
+        TELEPHONY__AUTH_TOKEN="hush-hush",
+        FIREBASE__BASE_URL="http://a:pass-word@b",
+        BUS_URL="redis+cluster://ringer:pass-word@one:7000,two",
     )
     shown = " ".join(settings.shown().values())
     assert KEY not in shown
@@ -202,6 +217,9 @@ def test_secrets_are_masked_when_shown_and_never_repeated_in_a_mistake(environme
     assert settings.key == bytes(32)
     with pytest.raises(InvalidSettings) as refused:
         environment(ENCRYPTION_KEY="hush-hush")
+    assert "hush-hush" not in str(refused.value)
+    with pytest.raises(InvalidSettings) as refused:
+        environment(BUS_URL="redis://ringer:hush-hush")
     assert "hush-hush" not in str(refused.value)
 
 

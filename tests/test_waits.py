@@ -275,3 +275,12 @@ async def test_waiting_longer_than_asked_never_happens_however_often_it_rings(
     async with waits.on(TOPIC) as waiting, asyncio.timeout(SOON):
         assert await waiting.until(truth.read(), 0.1) == 0
     ringing.cancel()
+
+
+def test_the_floor_leaves_a_second_of_what_is_promised_and_is_not_the_same_for_all(bus: LocalBus) -> None:
+    dice = iter((0.0, 0.5, 1.0))
+    waits = Waits(bus, lambda: next(dice))
+    pauses = [waits.reread_seconds() for _ in range(3)]
+    assert pauses == sorted(set(pauses))
+    assert pauses[0] > 2
+    assert pauses[-1] <= 4

@@ -81,12 +81,36 @@ class LocalBus:
 
     @property
     def listening(self) -> int:
-        """How many bells hang here."""
+        """See ports.Bus."""
         return sum(map(len, self._bells.values()))
+
+    @property
+    def topics(self) -> tuple[Topic, ...]:
+        """Everything that is listened to here."""
+        return tuple(self._bells)
 
     def listeners(self, topic: Topic) -> int:
         """See ports.Bus."""
         return len(self._bells.get(topic, ()))
+
+    async def heard_by(self, topic: Topic) -> int:
+        """See ports.Bus: there is this process, or nobody."""
+        return min(1, self.listeners(topic))
+
+    @property
+    def trouble(self) -> None:
+        """See ports.Bus: nothing that could fail."""
+        return None
+
+    @property
+    def reconnects(self) -> int:
+        """See ports.Bus."""
+        return 0
+
+    @property
+    def rings_dropped(self) -> int:
+        """See ports.Bus."""
+        return 0
 
 
 class _Hanging(AbstractAsyncContextManager[T]):

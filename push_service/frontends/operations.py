@@ -11,24 +11,25 @@ from push_service.crypto.keyring import JwkSet, Keyring
 from push_service.frontends import http
 from push_service.frontends.http import Route
 from push_service.model.errors import ServiceError
-from push_service.ports import Store
+from push_service.ports import Bus, Store
 
 _KEYS_SECONDS = 300
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether new work should come here, and what stands against it."""
+    """Whether new work should come here, what stands against it, and what is wrong without standing against it."""
 
     ready: bool
     failing: dict[str, str]
+    degraded: dict[str, str]
 
 
 class OperationsFrontend:
     """`/livez`, `/readyz`, `/metrics`, `/.well-known/jwks.json`, `/openapi.json`. They answer whatever Host says."""
 
-    def __init__(self, store: Store, keyring: Keyring, *, measured: Callable[[], bytes]) -> None:
+    def __init__(self, store: Store, bus: Bus, keyring: Keyring, *, measured: Callable[[], bytes]) -> None:
         """Report on these parts; `measured` gives the metrics' text."""
-        self._store, self._keyring, self._measured = store, keyring, measured
+        self._store, self._bus, self._keyring, self._measured = store, bus, keyring, measured
         self._draining = False
         self._description: Callable[[], bytes] = lambda: b"{}"
 
@@ -65,7 +66,9 @@ class OperationsFrontend:
             await self._store.check()
         except ServiceError as refusal:
             failing["store"] = refusal.detail
-        return http.json_reply(Readiness(not failing, failing), 503 if failing else 200)
+        # Without the bell everyone hears a few seconds later, and no process is better off than another.
+        degraded = {"bus": self._bus.trouble} if self._bus.trouble else {}
+        return http.json_reply(Readiness(not failing, failing, degraded), 503 if failing else 200)
 
     async def metrics(self, _: web.Request) -> web.StreamResponse:
         """`GET /metrics`."""

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from push_service.bus.local import LocalBus
+from push_service.bus.redis import RedisBus, node
 from push_service.ports import Bus, Store
 from tests.contracts.kinds import PostgresStores, SqliteStores, Stores
+from tests.support.redis import RedisServer
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -33,11 +35,17 @@ async def store(stores: Stores) -> AsyncIterator[Store]:
         yield opened
 
 
-@pytest.fixture(params=["local"])
-async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
+@pytest.fixture(params=["local", "redis"])
+async def bus(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bus]:
     """Each kind of bus."""
     match request.param:
         case "local":
             yield LocalBus()
+        case "redis":
+            # A busy machine may take longer; what is rung by late confirmations is told in tests/bus.
+            monkeypatch.setattr(node, "CONFIRM_SECONDS", 30.0)
+            server: RedisServer = request.getfixturevalue("shared_redis")
+            async with RedisBus(server.url) as opened:
+                yield opened
         case unknown:
             raise AssertionError(unknown)

@@ -159,3 +159,18 @@ async def test_thousands_listen_and_only_the_one_concerned_is_woken(bus: Bus) ->
             await listener.heard(SOON)
         assert woken == [4321]
     assert bus.listeners(Topic.sign_in(SignInId("si_17"))) == 0
+
+
+async def test_it_says_how_many_processes_hear_a_topic(bus: Bus) -> None:
+    assert await bus.heard_by(TOPIC) == 0
+    async with bus.listen(TOPIC), bus.listen(TOPIC):
+        assert await bus.heard_by(TOPIC) == 1
+        assert await bus.heard_by(OTHER) == 0
+    assert await bus.heard_by(TOPIC) == 0
+
+
+async def test_it_has_no_trouble_and_counts_who_listens(bus: Bus) -> None:
+    assert bus.trouble is None
+    async with bus.listen(TOPIC), bus.attach(OTHER, lambda: None):
+        assert bus.listening == 2
+    assert (bus.listening, bus.reconnects, bus.rings_dropped) == (0, 0, 0)

@@ -7,6 +7,8 @@
 | tell-before-commit: callers hear of an outcome while its transaction is still open | kills |
 | compare-outside: the rule is run on what was read before the transaction began | races |
 | expiry-by-sweeper: a sign-in's time is over only once the sweeper has written that down, and nothing sweeps | expiry |
+| deaf-store: the store doesn't hear what other processes commit, like one on another machine (this one must break \
+nothing where a bus carries the bell) | tests/reliability/test_lost_bus.py |
 | bell-lost: nothing ever rings (this one must *not* break anything but speed: the bell is only a hint) | hints |
 """
 
@@ -32,7 +34,7 @@ from push_service.model.throttle import Charge
 from push_service.ports import Committed
 from push_service.store.sqlite import commands
 from push_service.store.sqlite.store import SqliteStore
-from push_service.store.sqlite.writer import Writer, _Job
+from push_service.store.sqlite.writer import Clock, Writer, _Job
 from tests.support.service import Service
 
 
@@ -124,7 +126,18 @@ def bell_lost() -> None:
     replace(LocalBus, "ring_now", silence)
 
 
+def deaf_store() -> None:
+    """Each store hears of its own commits alone, so that nothing but the bus tells of those of other processes."""
+    begin = Writer.__init__
+
+    def deaf(self: Writer, path: Path, clock: Clock, _: object) -> None:
+        begin(self, path, clock, lambda _: None)
+
+    replace(Writer, "__init__", deaf)
+
+
 MUTATIONS = {
+    "deaf-store": deaf_store,
     "tell-before-commit": tell_before_commit,
     "compare-outside": compare_outside,
     "no-sweeper": no_sweeper,

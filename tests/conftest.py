@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.support.deployments import Deployment
+from tests.support.deployments import Deploy, Deployment, between
 from tests.support.people import Office, office
 from tests.support.postgres import PostgresServer
 from tests.support.redis import RedisServer
@@ -20,16 +20,18 @@ MakeOffice = Callable[[Service], Awaitable[Office]]
 
 
 @pytest.fixture(scope="session")
-def deployment(request: pytest.FixtureRequest) -> Deployment:
-    """How the service is deployed: embedded, unless a folder's stories are told for every deployment."""
-    chosen: Deployment = getattr(request, "param", Deployment.EMBEDDED)
-    return chosen
+def deploy(request: pytest.FixtureRequest) -> Deploy:
+    """Makes services: embedded ones, unless a folder's stories are told for every deployment."""
+    deployment: Deployment = getattr(request, "param", Deployment.EMBEDDED)
+    if deployment is Deployment.EMBEDDED:
+        return Service
+    return between(deployment, request.getfixturevalue("postgres_server"), request.getfixturevalue("shared_redis"))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def shared_service(tmp_path_factory: pytest.TempPathFactory, deployment: Deployment) -> AsyncIterator[Service]:
+async def shared_service(tmp_path_factory: pytest.TempPathFactory, deploy: Deploy) -> AsyncIterator[Service]:
     """A server for all stories that bring their own people; limits by address are wide, the others as by default."""
-    service = deployment.service(tmp_path_factory.mktemp("service"), POLICY__BEGINS_PER_ADDRESS="100000/1m")
+    service = deploy(tmp_path_factory.mktemp("service"), POLICY__BEGINS_PER_ADDRESS="100000/1m")
     await service.start()
     yield service
     await service.stop()
@@ -53,7 +55,7 @@ def service(shared_service: Service) -> Service:
 
 
 @pytest.fixture
-async def make_service(tmp_path: Path, deployment: Deployment) -> AsyncIterator[MakeService]:
+async def make_service(tmp_path: Path, deploy: Deploy) -> AsyncIterator[MakeService]:
     """Start servers of one's own: `await make_service(POLICY__SIGN_IN_SECONDS="3")`."""
     async with AsyncExitStack() as stack:
         count = 0
@@ -63,7 +65,7 @@ async def make_service(tmp_path: Path, deployment: Deployment) -> AsyncIterator[
             count += 1
             folder = tmp_path / f"service{count}"
             folder.mkdir()
-            made = deployment.service(folder, **settings)
+            made = deploy(folder, **settings)
             await made.start()
             stack.push_async_callback(made.kill)
             return made

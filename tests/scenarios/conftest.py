@@ -9,5 +9,5 @@ from tests.support.deployments import EVERY
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Those that need a running service, that is."""
-    if "deployment" in metafunc.fixturenames:
-        metafunc.parametrize("deployment", EVERY, indirect=True, ids=str, scope="session")
+    if "deploy" in metafunc.fixturenames:
+        metafunc.parametrize("deploy", EVERY, indirect=True, ids=str, scope="session")

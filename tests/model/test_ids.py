@@ -19,6 +19,7 @@ MAKERS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("mth", ids.method_id),
     ("app", ids.application_id),
     ("dcn", ids.decision_id),
+    ("con", ids.connection_id),
 )
 
 

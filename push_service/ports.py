@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -235,6 +236,50 @@ class Duplicate(Exception):
         """Name the column."""
         super().__init__(column)
         self.column = column
+
+
+class Wake(msgspec.Struct, frozen=True, kw_only=True):
+    """A push message that makes a phone's app look at what is asked. It says nothing about anyone."""
+
+    token: str
+    """The phone's push token."""
+    platform: str
+    id: str
+    """Opaque: it can't be guessed, nor linked to a person, a phone or another wake."""
+    expires_at: Instant
+    seconds: float
+    """How long it is still of use; nobody tries longer."""
+
+
+class WakeOutcome(StrEnum):
+    """What became of a wake."""
+
+    SENT = "sent"
+    """The push network took it. Whether it reaches the phone, only the phone's receipt says."""
+    DEAD_TOKEN = "dead_token"  # noqa: S105 - a word
+    """This token leads to no phone of ours (any more)."""
+    RETRY = "retry"
+    """Not now: once more, no sooner than asked for."""
+    REFUSED = "refused"
+    """It would be refused again: something is wrong with the settings or with this program."""
+    UNAVAILABLE = "unavailable"
+    """No answer in time, or none was waited for because there were none lately."""
+
+
+class WakeReport(NamedTuple):
+    """What became of a wake, in the push network's own word (`code`, lower case), and when to come again in seconds."""
+
+    outcome: WakeOutcome
+    code: str
+    retry_after: float | None = None
+
+
+class Messenger(Protocol):
+    """Speaks to a push network."""
+
+    async def wake(self, wake: Wake) -> WakeReport:
+        """Hand one wake over. Takes a few seconds at most, and never raises for what a network or a provider does."""
+        ...
 
 
 class PasswordChecker(Protocol):

@@ -13,10 +13,12 @@ from typing import NamedTuple, Protocol, TypeVar
 import msgspec
 
 from push_service.model.application import Application
+from push_service.model.challenge import Delivery
 from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.device import Device, UsedActivation
 from push_service.model.ids import ApplicationId, ChallengeId, DeviceId, SignInId, UserId
 from push_service.model.instant import Instant
+from push_service.model.outbox import Attempt, Undelivered
 from push_service.model.throttle import Charge
 from push_service.model.user import Pending, Snapshot, User, UserState
 from push_service.model.view import Seen
@@ -46,10 +48,11 @@ SIGNING_KEYS = Topic("signing_keys")
 
 
 class Committed(NamedTuple):
-    """A decision that is durable: its audit records, and which bells are to be rung now."""
+    """A decision that is durable: its audit records, which bells are to be rung now, and which prompts it put."""
 
     topics: tuple[Topic, ...]
     audit: tuple[Audit, ...]
+    deliveries: tuple[Delivery, ...] = ()
 
 
 class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +109,10 @@ class Bus(Protocol):
 
     def listeners(self, topic: Topic) -> int:
         """How many listen to the topic in this process."""
+        ...
+
+    async def heard_by(self, topic: Topic) -> int:
+        """How many processes listen to the topic, as far as can be told within 0.2 s: a hint."""
         ...
 
 
@@ -174,6 +181,47 @@ class Store(Protocol):
 
     async def acknowledge(self, received: Sequence[tuple[ChallengeId, DeviceId]]) -> list[SignInId]:
         """Note that devices have shown these prompts; the reply names the sign-ins whose browsers can see that."""
+        ...
+
+    async def claim(self, challenge_id: ChallengeId, lease_until: Instant, seconds: float) -> list[Undelivered]:
+        """Renew a lease, to end in so many seconds, and say what is to be sent under it now.
+
+        Of the prompt's rows those whose lease ends at `lease_until`, so that nobody else has taken them; that are
+        queued and not acknowledged; while the challenge is pending, its sign-in within its time and the device not
+        removed. Nothing is written where that leaves none. Asked again right before sending: a challenge that ended
+        meanwhile is not sent for.
+        """
+        ...
+
+    async def take_due(self, limit: int, seconds: float) -> list[Undelivered]:
+        """Take over at most so many rows whose lease has run out and whose time has come, longest waiting first.
+
+        The same rows as for `claim`, whoever held them; each goes to one caller only, leased for so many seconds.
+        """
+        ...
+
+    async def attempted(self, attempts: Sequence[Attempt]) -> list[SignInId]:
+        """Write down attempts; the reply names the sign-ins whose browsers can see that.
+
+        What was acknowledged meanwhile stays so, and so does what was sent or given up. SENT and FAILED count whoever
+        has the lease by now; QUEUED only for the one that still has it: due in `retry_seconds`, its lease longer by as
+        much.
+        """
+        ...
+
+    async def release(self, challenge_id: ChallengeId, lease_until: Instant) -> None:
+        """Give a lease back, for whoever comes next, by ending it now. Another's lease is left alone."""
+        ...
+
+    async def retire_push_token(self, device_id: DeviceId, token: str, audit: Audit) -> bool:
+        """Forget a device's push token, with this record, if it is still that one; says whether it was."""
+        ...
+
+    async def sweep_push_tokens(self, before: Instant) -> int:
+        """Forget push tokens that no device has confirmed since then, with a record for each; says how many went.
+
+        At most a few hundred at a time. A token of which nobody knows when it was confirmed counts from now.
+        """
         ...
 
     async def device(self, device_id: DeviceId) -> Device | None:
@@ -279,6 +327,14 @@ class Messenger(Protocol):
 
     async def wake(self, wake: Wake) -> WakeReport:
         """Hand one wake over. Takes a few seconds at most, and never raises for what a network or a provider does."""
+        ...
+
+
+class Courier(Protocol):
+    """Sees to it that phones hear of the prompts that were put."""
+
+    def take(self, user_id: UserId, deliveries: Sequence[Delivery]) -> None:
+        """Take charge of a person's prompts, which are committed and leased to this process; returns at once."""
         ...
 
 

@@ -88,6 +88,10 @@ class LocalBus:
         """See ports.Bus."""
         return len(self._bells.get(topic, ()))
 
+    async def heard_by(self, topic: Topic) -> int:
+        """See ports.Bus: there is one process."""
+        return int(topic in self._bells)
+
 
 class _Hanging(AbstractAsyncContextManager[T]):
     """A bell that hangs there while entered."""

@@ -18,7 +18,7 @@ from push_service.model.policy import MAX_SIGN_IN_SECONDS, SETTINGS_READING_SECO
 from push_service.model.throttle import Charge, spend, wait_seconds
 from push_service.model.user import Pending, Snapshot, User
 from push_service.ports import Committed, Topic
-from push_service.store.sqlite import rows
+from push_service.store.sqlite import push_tokens, rows
 from push_service.store.sqlite.rows import Rows
 
 R = TypeVar("R")
@@ -63,7 +63,7 @@ _PUT_CHALLENGE = insert("challenges", rows.CHALLENGE)
 _END_CHALLENGE = (
     "UPDATE challenges SET state = ?, reason = ?, answered_by = ?, answer_digest = ?, ended_at = ? WHERE id = ?"
 )
-_PUT_DEVICE = upsert("devices", rows.DEVICE)
+_PUT_DEVICE = upsert("devices", rows.DEVICE_WRITTEN)
 _PUT_ACTIVATION = upsert("activations", rows.ACTIVATION, "code_hash")
 _PUT_REMEMBERED = insert("remembered", rows.REMEMBERED)
 _PUT_DELIVERY = insert("deliveries", "challenge_id, device_id, next_at, lease_until")
@@ -77,7 +77,10 @@ _WITHHOLD_BY_DEVICE = (
     " WHERE user_id = (SELECT user_id FROM devices WHERE id = ?1) AND result_jti IS NOT NULL"
     " AND id IS NOT ?2 AND (SELECT answered_by FROM challenges WHERE id = sign_ins.challenge_id) = ?1"
 )
-_REMOVE_DEVICE = "UPDATE devices SET state = 'removed', push_token = NULL, totp_secret = NULL WHERE id = ?"
+_REMOVE_DEVICE = (
+    "UPDATE devices SET state = 'removed', push_token = NULL, push_token_hash = NULL, push_token_at = NULL,"
+    " totp_secret = NULL WHERE id = ?"
+)
 _ACKNOWLEDGE = (
     "UPDATE deliveries SET state = ?, acked_at = ? WHERE challenge_id = ? AND device_id = ? AND acked_at IS NULL"
 )
@@ -92,9 +95,8 @@ def decide(
     decision = rule(snapshot, now)
     if decision.until is not None and now >= decision.until:
         raise StoreUnavailable("The decision came too late to be written.", retry_after=1)
-    if decision.changes:
-        write(connection, now, map_, snapshot.user, decision)
-    return decision, Committed(_topics(user_id, decision), decision.audit)
+    audit = write(connection, now, map_, snapshot.user, decision) if decision.changes else decision.audit
+    return decision, Committed(_topics(user_id, decision), audit, decision.deliveries)
 
 
 def read_snapshot(connection: sqlite3.Connection, map_: Rows, user_id: UserId) -> Snapshot:
@@ -108,8 +110,10 @@ def read_snapshot(connection: sqlite3.Connection, map_: Rows, user_id: UserId) -
     return Snapshot(map_.user(found[0][_CUT_TWO:]), live)
 
 
-def write(connection: sqlite3.Connection, now: Instant, map_: Rows, before: User, decision: Decision[R]) -> None:
-    """Swap the version, and write the rows with it."""
+def write(
+    connection: sqlite3.Connection, now: Instant, map_: Rows, before: User, decision: Decision[R]
+) -> tuple[Audit, ...]:
+    """Swap the version, and write the rows with it; says what was recorded."""
     execute = connection.execute
     after_ = decision.user
     if decision.remove_user:
@@ -128,7 +132,11 @@ def write(connection: sqlite3.Connection, now: Instant, map_: Rows, before: User
         _write_seldom(connection, now, map_, decision)
     if decision.withhold_results_since is not None:
         execute(_WITHHOLD, (before.id, decision.withhold_results_since))
-    record(connection, now, decision.audit)
+    audit = decision.audit
+    if decision.device is not None and decision.device.push_token is not None:
+        audit += push_tokens.take_from_others(connection, map_, decision.device.id, decision.device.push_token)
+    record(connection, now, audit)
+    return audit
 
 
 def _write_sign_ins(connection: sqlite3.Connection, map_: Rows, decision: Decision[R]) -> None:

@@ -59,16 +59,17 @@ class Decisions:
     async def record(self, *audit: Audit) -> None:
         """Append records that belong to no change of a person."""
         await self._store.record(audit)
-        self._observe(audit)
+        self.observe(audit)
 
     async def _tell(self, user_id: UserId, committed: Committed) -> None:
-        self._observe(committed.audit)
+        self.observe(committed.audit)
         if committed.topics:
             await self._bus.ring(committed.topics)
         if self._courier is not None and committed.deliveries:
             self._courier.take(user_id, committed.deliveries)
 
-    def _observe(self, audit: Sequence[Audit]) -> None:
+    def observe(self, audit: Sequence[Audit]) -> None:
+        """Tell logs and metrics of records that are committed, here or by another way."""
         for observer in self._observers:
             for each in audit:
                 observer(each)

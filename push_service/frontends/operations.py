@@ -17,10 +17,11 @@ _KEYS_SECONDS = 300
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether new work should come here, and what stands against it."""
+    """Whether new work should come here, what stands against it, and what does not work meanwhile (`degraded`)."""
 
     ready: bool
     failing: dict[str, str]
+    degraded: dict[str, str]
 
 
 class OperationsFrontend:
@@ -29,12 +30,17 @@ class OperationsFrontend:
     def __init__(self, store: Store, keyring: Keyring, *, measured: Callable[[], bytes]) -> None:
         """Report on these parts; `measured` gives the metrics' text."""
         self._store, self._keyring, self._measured = store, keyring, measured
+        self._alarms: Callable[[], dict[str, str]] = dict
         self._draining = False
         self._description: Callable[[], bytes] = lambda: b"{}"
 
     def drain(self) -> None:
         """From now on nothing new should come here."""
         self._draining = True
+
+    def alarm_by(self, alarms: Callable[[], dict[str, str]]) -> None:
+        """Show these alarms: parts that don't work, though new work is welcome."""
+        self._alarms = alarms
 
     def describe_by(self, description: Callable[[], bytes]) -> None:
         """Say how the OpenAPI document is made, once all routes are known."""
@@ -65,7 +71,7 @@ class OperationsFrontend:
             await self._store.check()
         except ServiceError as refusal:
             failing["store"] = refusal.detail
-        return http.json_reply(Readiness(not failing, failing), 503 if failing else 200)
+        return http.json_reply(Readiness(not failing, failing, self._alarms()), 503 if failing else 200)
 
     async def metrics(self, _: web.Request) -> web.StreamResponse:
         """`GET /metrics`."""

@@ -18,4 +18,6 @@ class FirebaseOptions(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float = 3.0
     """How long one call may take, the wait for an access token included."""
     concurrency: int = 64
-    """How many calls at once."""
+    """How many prompts are sent for at once."""
+    waiting: int = 1000
+    """How many may wait for their turn."""

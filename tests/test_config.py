@@ -192,7 +192,7 @@ def test_a_file_with_a_secret_must_not_be_for_everyone(tmp_path: Path, text: str
 @pytest.mark.security("S-68")
 def test_secrets_are_masked_when_shown_and_never_repeated_in_a_mistake(environment: Callable[..., Settings]) -> None:
     settings = environment(
-        ENCRYPTION_KEY=KEY, TELEPHONY__AUTH_TOKEN="hush-hush", FIREBASE__BASE_URL="http://a:pass-word@b"
+        ENCRYPTION_KEY=KEY, TELEPHONY__AUTH_TOKEN="hush-hush", TELEPHONY__BASE_URL="http://a:pass-word@b"
     )
     shown = " ".join(settings.shown().values())
     assert KEY not in shown

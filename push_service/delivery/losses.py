@@ -17,7 +17,7 @@ from push_service.model.ids import DeviceId, UserId
 WINDOW_SECONDS = 300.0
 MANY = 10
 """Fewer refusals than this within the window are never an alarm."""
-HOLD_SECONDS = 5.0
+HOLD_SECONDS = 3.0
 MAX_SUSPECTS = 10_000
 _BUCKET_SECONDS = 10.0
 

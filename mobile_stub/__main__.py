@@ -5,7 +5,8 @@
     python -m mobile_stub world [--listen HOST:PORT] [--state DIR]
     python -m mobile_stub phone --activate URI [--behaviour verify] [--after SECONDS] [--number N] [--once]
 
-`world` prints one line with its address when it is ready; `phone` one line a prompt. Both end cleanly on SIGINT and
+`world` prints a line with its address when it is ready, and two settings by which a service sends through its Firebase;
+`phone` one line a prompt. Both end cleanly on SIGINT and
 SIGTERM. Exit codes: 0 done, 1 refused or failed (one line on stderr), 2 usage.
 """
 
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mobile_stub", description="Phones to try a verification service with.")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    everything = commands.add_parser("world", help="phones on one port, with a page to watch and press")
+    everything = commands.add_parser("world", help="phones and Firebase on one port, with a page to watch and press")
     everything.add_argument("--listen", type=_host_and_port, default=(LOOPBACK, 0), metavar="HOST:PORT")
     everything.add_argument("--state", type=Path, metavar="DIR", help="keep the phones here for the next time")
 
@@ -98,6 +99,8 @@ async def _world(options: argparse.Namespace) -> None:
     host, port = options.listen
     async with world(host, port, folder=options.state) as running:
         _say(f"mobile_stub world listening on {running.url}")
+        _say(f"PUSH_SERVICE_FIREBASE__CREDENTIALS={running.credentials}")
+        _say(f"PUSH_SERVICE_FIREBASE__BASE_URL={running.url}")
         await asyncio.Event().wait()
 
 

@@ -21,8 +21,9 @@ async def activate(target: ActivationUri, name: str, platform: str, clock: Phone
     address = (setup.address or target.public_url).rstrip("/")
     session = setup.session or new_session(setup)
     api = DeviceApi(session, key, clock, issuer=target.public_url, address=address)
+    push_token = setup.push_token if setup.firebase is None else setup.firebase.new_token()
     try:
-        activation = await _activate_until_answered(api, target.code, name, platform, setup)
+        activation = await _activate_until_answered(api, target.code, name, platform, push_token, setup)
     finally:
         if setup.session is None:
             await session.close()
@@ -36,14 +37,17 @@ async def activate(target: ActivationUri, name: str, platform: str, clock: Phone
         jwks=activation.jwks,
         totp=activation.totp,
         key_pem=key.to_pem(),
+        push_token=push_token,
     )
 
 
-async def _activate_until_answered(api: DeviceApi, code: str, name: str, platform: str, setup: Setup) -> Activation:
+async def _activate_until_answered(
+    api: DeviceApi, code: str, name: str, platform: str, push_token: str | None, setup: Setup
+) -> Activation:
     backoff = setup.backoff()
     while True:
         try:
-            return await api.activate(code, name, platform, setup.push_token)
+            return await api.activate(code, name, platform, push_token)
         except UnreachableError as trouble:
             if backoff.tries + 1 >= ACTIVATION_TRIES:
                 raise

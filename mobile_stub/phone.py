@@ -23,6 +23,7 @@ from mobile_stub import activation, state
 from mobile_stub.api import SOCKET, DeviceApi
 from mobile_stub.contexts import ContextChecker
 from mobile_stub.errors import LineClosedError
+from mobile_stub.inbox import Inbox
 from mobile_stub.keys import digest
 from mobile_stub.line import Line, LineState
 from mobile_stub.prompts import Prompts
@@ -33,7 +34,7 @@ from mobile_stub.totp import totp
 from mobile_stub.wire import Challenge, ChallengeList, DeviceChange, DeviceView, Outcome, Reply, Withdrawn
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -83,6 +84,9 @@ class Phone:
         self.prompts = Prompts(self.api, self.clock, self._checker)
         self._line: Line | None = None
         self._running: asyncio.Task[LineClosedError] | None = None
+        self.wakes: Inbox[Mapping[str, str]] = Inbox()
+        if setup.firebase is not None and identity.push_token is not None:
+            setup.firebase.attach(identity.push_token, self.woken)
 
     # --- opening and closing ------------------------------------------------------------------------------------------
 
@@ -250,6 +254,18 @@ class Phone:
         """
         return await self.prompts.withdrawn.get()
 
+    async def woken(self, data: Mapping[str, str]) -> None:
+        """A push message came: connect, or ask, and show what is pending. With a socket open it says nothing new.
+
+        `wakes` keeps what came, for whoever wants to know.
+        """
+        if self._setup.reach is Reach.SOCKET:
+            self.start()
+        self.wakes.put(data)
+        if self._setup.reach is Reach.POLL and self.line_state is LineState.CLOSED:
+            for challenge in (await self.api.challenges()).challenges:
+                await self.prompts.on_challenge(challenge)
+
     async def poll(self, wait: float | None = None, after: int | None = None) -> ChallengeList:
         """Ask over HTTP what is pending: at once, or within `wait` seconds (0 to 60) if it differs from `after`."""
         listed = await self.api.challenges(wait, after)
@@ -324,6 +340,20 @@ class Phone:
         view = await self.api.change(DeviceChange(name=name))
         self.identity = msgspec.structs.replace(self.identity, name=name)
         return view
+
+    async def refresh_push_token(self) -> str:
+        """Get another push token from its Firebase, as apps do now and then, and tell the service."""
+        firebase, old = self._setup.firebase, self.identity.push_token
+        if firebase is None:
+            message = "this phone has no Firebase"
+            raise LookupError(message)
+        token = firebase.new_token()
+        firebase.attach(token, self.woken)
+        await self.api.change(DeviceChange(push_token=token))
+        self.identity = msgspec.structs.replace(self.identity, push_token=token)
+        if old is not None:
+            firebase.retire(old)
+        return token
 
     async def remove(self) -> None:
         """Take it off the account and hang up; RefusedError `last_method` where that isn't allowed."""

@@ -7,6 +7,7 @@ GET /, GET /phones/{id} (asked for HTML)   the page
 GET /phones, GET /phones/{id}              what the screens show
 GET /events                                the same, again after every change, as server-sent events
 POST /phones {uri, name?, platform?}       activate a phone
+POST /phones/{id}/close, …/open             close its app (no socket: only a push message reaches it), open it
 DELETE /phones/{id}                        take it off the account and away
 POST /phones/{id}/prompts/{prompt}/verify  {number?}; …/deny, …/fraud without a body
 DELETE /phones/{id}/prompts/{prompt}       close it on the screen
@@ -50,6 +51,8 @@ class PhoneRoutes:
         app.router.add_post("/phones", self.activate)
         app.router.add_get("/phones/{phone}", self.phone)
         app.router.add_delete("/phones/{phone}", self.remove)
+        app.router.add_post("/phones/{phone}/close", self.close_app)
+        app.router.add_post("/phones/{phone}/open", self.open_app)
         prompt = "/phones/{phone}/prompts/{prompt}"
         app.router.add_post(f"{prompt}/verify", self.verify)
         app.router.add_post(f"{prompt}/deny", self.deny)
@@ -82,6 +85,18 @@ class PhoneRoutes:
         """Take a phone away."""
         await self._shelf.remove(request.match_info["phone"])
         return web.Response(status=204)
+
+    async def close_app(self, request: web.Request) -> web.StreamResponse:
+        """Close the app."""
+        held = self._shelf.phone(request.match_info["phone"])
+        await held.close_app()
+        return _json(held.view())
+
+    async def open_app(self, request: web.Request) -> web.StreamResponse:
+        """Open the app."""
+        held = self._shelf.phone(request.match_info["phone"])
+        held.open_app()
+        return _json(held.view())
 
     async def verify(self, request: web.Request) -> web.StreamResponse:
         """Press Verify."""

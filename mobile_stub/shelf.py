@@ -12,7 +12,7 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -24,8 +24,10 @@ from mobile_stub.views import PhoneView, PromptState, PromptView, WorldView
 from mobile_stub.wire import Challenge, WithdrawalReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
+
+Come = TypeVar("Come")
 
 REMEMBERED_PROMPTS = 20
 SAVED = ".phone.json"
@@ -68,6 +70,8 @@ class HeldPhone:
     challenges: dict[str, Challenge] = field(default_factory=dict)
     screen: dict[str, PromptView] = field(default_factory=dict)
     trouble: str | None = None
+    asleep: bool = False
+    _opened: asyncio.Event = field(default_factory=asyncio.Event)
 
     def view(self) -> PhoneView:
         """What anyone may see of it."""
@@ -78,6 +82,8 @@ class HeldPhone:
             username=self.phone.username,
             service=self.phone.identity.issuer,
             line=self.phone.line_state,
+            pushed=self.phone.identity.push_token is not None,
+            asleep=self.asleep,
             trouble=self.trouble,
             prompts=tuple(self.screen.values()),
         )
@@ -89,6 +95,25 @@ class HeldPhone:
         async with asyncio.TaskGroup() as parts:
             parts.create_task(self._show(parts))
             parts.create_task(self._take_back())
+
+    async def close_app(self) -> None:
+        """Close the app: the phone hears nothing more until the app is opened, by a hand or by a push message."""
+        self.asleep = True
+        self._opened.clear()
+        await self.phone.disconnect()
+        self.changed()
+
+    def open_app(self) -> None:
+        """Open the app, if it is closed."""
+        if self.asleep:
+            self.asleep = False
+            self.phone.start()
+            self._opened.set()
+            self.changed()
+
+    async def woken(self, _: Mapping[str, str]) -> None:
+        """A push message came."""
+        self.open_app()
 
     async def answer(self, prompt_id: str, decision: Decision, number: str | None) -> PromptView:
         """Answer a prompt that waits; NoSuchPrompt if there is none, RefusedError if the service won't have it."""
@@ -108,7 +133,7 @@ class HeldPhone:
     async def _show(self, timers: asyncio.TaskGroup) -> None:
         while True:
             try:
-                challenge = await self.phone.next_challenge()
+                challenge = await self._next(self.phone.next_challenge)
             except UntrustedPromptError as error:
                 self.trouble = f"A prompt was not shown: {error.why}."
             except LineClosedError as error:
@@ -126,10 +151,20 @@ class HeldPhone:
     async def _take_back(self) -> None:
         with suppress(LineClosedError):
             while True:
-                withdrawn = await self.phone.next_withdrawal()
+                withdrawn = await self._next(self.phone.next_withdrawal)
                 expired = withdrawn.reason is WithdrawalReason.EXPIRED
                 state = PromptState.EXPIRED if expired else PromptState.WITHDRAWN
                 self._end(withdrawn.challenge_id, state, withdrawn.reason)
+
+    async def _next(self, come: Callable[[], Awaitable[Come]]) -> Come:
+        """What comes next, if need be after the app was closed and opened again."""
+        while True:
+            try:
+                return await come()
+            except LineClosedError:
+                if not self.asleep:
+                    raise
+                await self._opened.wait()
 
     async def _expire(self, challenge: Challenge) -> None:
         await asyncio.sleep(challenge.expires_at.timestamp() - self.phone.clock.now())
@@ -202,6 +237,9 @@ class Shelf:
 
     def _hold(self, phone: Phone) -> HeldPhone:
         held = HeldPhone(phone, self.changes.ring)
+        token = phone.identity.push_token
+        if self._setup.firebase is not None and token is not None:
+            self._setup.firebase.attach(token, held.woken)
         self._held[phone.device_id] = held
         self._running[phone.device_id] = asyncio.create_task(held.run(), name=f"screen of {phone.device_id}")
         self.changes.ring()

@@ -34,6 +34,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     jwks: Jwks
     totp: TotpSettings
     key_pem: str
+    push_token: str | None = None
 
     def key(self) -> DeviceKey:
         """The signing key."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from mobile_stub.firebase import Firebase
+
 
 class Reach(Enum):
     """How a phone hears of challenges once it is open."""
@@ -34,7 +36,7 @@ class Setup:
 
     `address` is where the service is reached if that isn't PUBLIC_URL (one of several processes, say); proofs name
     PUBLIC_URL all the same. A `session` may be shared by many phones and stays open after them; without one the phone
-    makes its own.
+    makes its own. With a `firebase` it gets its push token there and is woken by it; `push_token` is a made-up one.
     """
 
     reach: Reach = Reach.SOCKET
@@ -44,6 +46,7 @@ class Setup:
     clock: type[PhoneClock] = PhoneClock
     backoff: Callable[[], Backoff] = field(default=Backoff)
     push_token: str | None = None
+    firebase: Firebase | None = None
 
 
 ORDINARY = Setup()

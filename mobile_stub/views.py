@@ -67,7 +67,10 @@ class PromptView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PhoneView(msgspec.Struct, frozen=True, kw_only=True):
-    """One phone; `trouble` is a sentence for people when something is wrong. Prompts are in order of arrival."""
+    """One phone; `trouble` is a sentence for people when something is wrong. Prompts are in order of arrival.
+
+    `pushed`: it has a push token, so that its app can be closed (`asleep`) and is opened by a push message.
+    """
 
     id: str
     name: str
@@ -75,6 +78,8 @@ class PhoneView(msgspec.Struct, frozen=True, kw_only=True):
     username: str | None
     service: str
     line: LineState
+    pushed: bool
+    asleep: bool
     trouble: str | None
     prompts: tuple[PromptView, ...]
 

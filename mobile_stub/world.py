@@ -1,4 +1,4 @@
-"""The outside world on one port: for now its phones, with a page to watch and press.
+"""The outside world on one port: phones, with a page to watch and press, and the push network that wakes them.
 
 Reads as a parts list: each part keeps its own things, adds its own routes and is opened and closed with the rest. Run
 by `python -m mobile_stub world` and, inside other programs, with `async with world(...)`.
@@ -6,12 +6,17 @@ by `python -m mobile_stub world` and, inside other programs, with `async with wo
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from mobile_stub.firebase import Firebase
+from mobile_stub.firebase_routes import FirebaseRoutes
 from mobile_stub.guard import Guard
 from mobile_stub.phone_routes import PhoneRoutes
 from mobile_stub.shelf import Shelf
@@ -19,9 +24,9 @@ from mobile_stub.surroundings import ORDINARY, Setup
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+ACCOUNT_FILE = "service-account.json"
 POLITE_END_SECONDS = 2.0
 
 
@@ -31,6 +36,9 @@ class World:
 
     url: str
     shelf: Shelf
+    firebase: Firebase
+    credentials: Path
+    """The service-account file by which a service sends through this world's Firebase."""
 
     def page_of(self, phone_id: str) -> str:
         """The address of one phone's page."""
@@ -43,13 +51,22 @@ async def world(
 ) -> AsyncIterator[World]:
     """Run a world; port 0 takes a free one. `folder` keeps its phones for the next time.
 
-    `setup` is how its phones run. OSError if the address is taken.
+    `setup` is how its phones run; they are woken by its `firebase`, or else the world's own. OSError if the
+    address is taken.
     """
     async with AsyncExitStack() as parts:
         app = web.Application()
         Guard(host).add_to(app)
 
-        shelf = Shelf(folder, setup)
+        firebase = setup.firebase or Firebase()
+        firebase.add_to(app)
+        parts.push_async_callback(firebase.close)
+        kept = folder or Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="mobile-stub-")))
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        credentials = kept / ACCOUNT_FILE
+        FirebaseRoutes(firebase, credentials).add_to(app)
+
+        shelf = Shelf(folder, dataclasses.replace(setup, firebase=firebase))
         PhoneRoutes(shelf).add_to(app)
         parts.push_async_callback(shelf.close)
         await shelf.open()
@@ -58,7 +75,9 @@ async def world(
         await runner.setup()
         parts.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, host, port).start()
-        yield World(_address(host, runner), shelf)
+        url = _address(host, runner)
+        firebase.write_account(credentials, url)
+        yield World(url, shelf, firebase, credentials)
 
 
 def _address(host: str, runner: web.AppRunner) -> str:

@@ -36,6 +36,7 @@ from push_service.observability import set_up_logs
 from push_service.ports import APPLICATIONS, SIGNING_KEYS
 from push_service.verifier import Verifier
 from push_service.waits import Waits
+from push_service.waking import Waking, opened_waking
 
 BACKLOG = 4096
 DRAIN_SECONDS = 10.0
@@ -47,9 +48,9 @@ LINGERING_SECONDS = 2.0
 class Server:
     """The parts that listen, around a core."""
 
-    def __init__(self, core: Core) -> None:
-        """Wire the front-ends."""
-        self.core = core
+    def __init__(self, core: Core, waking: Waking | None = None) -> None:
+        """Wire the front-ends. Without `waking` no phone is woken: it connects, or asks."""
+        self.core, self.waking = core, waking
         store, bus, proxies = core.store, core.bus, core.settings.trusted_proxies
         idempotency = Idempotency(store, core.sealer)
         policy = core.settings.policy.to_policy()
@@ -67,7 +68,7 @@ class Server:
         )
         answers = Answers(store, core.decisions, policy)
         self.receipts = Receipts(store, bus)
-        self.housekeeping = Housekeeping(store, core.decisions)
+        self.housekeeping = Housekeeping(store, core.decisions, push_token_days=core.settings.firebase.token_days)
         self.operations = OperationsFrontend(store, bus, core.keyring, measured=core.metrics.text)
         self.sockets = DeviceSocketFrontend(
             answers, core.registrar, store, bus, self.receipts, own_origin=core.public_url
@@ -103,6 +104,15 @@ class Server:
         metrics.gauge("bus_connected", "Whether the bell reaches other processes.", lambda: bus.trouble is None)
         metrics.counter("bus_reconnects", "Connections to the bus that came back.", lambda: bus.reconnects)
         metrics.counter("bus_rings_dropped", "Rings that other processes won't hear.", lambda: bus.rings_dropped)
+        metrics.gauge(
+            "wakes_held", "Prompts that phones are still to be woken for.", lambda: waking.held if waking else 0
+        )
+        metrics.gauge(
+            "push_circuit_open", "1 while the push network is left alone.", lambda: waking.circuit_open if waking else 0
+        )
+        metrics.gauge("push_alarm", "1 while an operator has to look.", lambda: bool(waking and waking.alarms()))
+        if waking:
+            self.operations.alarm_by(waking.alarms)
 
     def _observe(self, request: web.Request, status: int, seconds: float) -> None:
         self.core.metrics.request(http.route_of(request), request.method, status, seconds)
@@ -123,7 +133,8 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         stack.callback(bound.close)
         core = await stack.enter_async_context(open_core(settings, port=port, logged=True))
-        server = Server(core)
+        waking = await opened_waking(stack, core)
+        server = Server(core, waking)
         await stack.enter_async_context(core.bus.attach(APPLICATIONS, core.applications.changed))
         keys_rung = asyncio.Event()
         await stack.enter_async_context(core.bus.attach(SIGNING_KEYS, keys_rung.set))
@@ -146,12 +157,16 @@ async def serve(settings: Settings) -> None:
             asyncio.create_task(server.housekeeping.run()),
             asyncio.create_task(_refresh_keys(core.keyring, keys_rung)),
         ]
+        if waking:
+            tasks.append(asyncio.create_task(waking.run()))
         stack.push_async_callback(_end, tasks)
         address = dataclasses.replace(settings.listen, port=port)
         print(f"push-service listening on http://{address}", flush=True)  # noqa: T201 - the promised line
         _calm_the_collector()
         await stopping.wait()
         server.operations.drain()
+        if waking:
+            waking.drain()
         await site.stop()
         server.waits.drain()
         await server.sockets.close_all()

@@ -34,6 +34,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from push_service.crypto.sealing import key_from_text
+from push_service.delivery.firebase.settings import GOOGLE, FirebaseOptions
 from push_service.model.policy import MAX_SIGN_IN_SECONDS, Confirm, Policy, Rate
 from push_service.model.web_address import origin
 
@@ -237,12 +238,52 @@ class Argon2Settings(_Section):
 
 
 class FirebaseSettings(_Section):
-    """Push by Firebase Cloud Messaging. Accepted already; no delivery uses it yet."""
+    """Wake-ups by Firebase Cloud Messaging, where credentials are given."""
 
     credentials: Path | None = Field(
-        default=None, description="Service-account JSON file. Not used yet: phones are reached over their socket."
+        default=None, description="Service-account JSON file. Without it no phone is woken: it connects, or asks."
     )
-    base_url: str | None = Field(default=None, description="Another address than Google's, for trials. Not used yet.")
+    base_url: str = Field(default=GOOGLE, description="Where messages are sent; another than Google's for trials.")
+    timeout_seconds: float = Field(
+        default=3.0, ge=0.1, le=10.0, description="How long one call may take, the wait for an access token included."
+    )
+    concurrency: int = Field(default=64, ge=1, le=1000, description="Prompts that each process sends for at once.")
+    waiting: int = Field(
+        default=1000,
+        ge=0,
+        le=100_000,
+        description="Prompts that may wait for their turn; beyond that they wait in the store.",
+    )
+    token_days: int = Field(
+        default=270, ge=1, le=3650, description="After so long without a word from its phone a push token is deleted."
+    )
+
+    @field_validator("credentials")
+    @classmethod
+    def _credentials(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        path = value.expanduser().absolute()
+        if path.exists() and path.stat().st_mode & _FOR_EVERYONE:
+            raise ValueError(f"{path} holds a secret and can be read by everyone; chmod o-rwx it")
+        return path
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url(cls, value: str) -> str:
+        return origin(value)
+
+    def to_options(self) -> FirebaseOptions | None:
+        """What the bridge is given; None where Firebase is not set up."""
+        if self.credentials is None:
+            return None
+        return FirebaseOptions(
+            credentials=self.credentials,
+            base_url=self.base_url,
+            timeout_seconds=self.timeout_seconds,
+            concurrency=self.concurrency,
+            waiting=self.waiting,
+        )
 
 
 class TelephonySettings(_Section):
@@ -322,7 +363,7 @@ class Settings(BaseSettings):
     )
     argon2: Argon2Settings = Field(default=Argon2Settings(), description="What one password hash costs.")
     policy: PolicySettings = Field(default=PolicySettings(), description="What the operator decides about sign-ins.")
-    firebase: FirebaseSettings = Field(default=FirebaseSettings(), description="Push by Firebase.")
+    firebase: FirebaseSettings = Field(default=FirebaseSettings(), description="Wake-ups by Firebase.")
     telephony: TelephonySettings = Field(default=TelephonySettings(), description="Texts and calls.")
 
     @classmethod

@@ -16,7 +16,7 @@ from push_service.model.ids import UserId
 from push_service.model.instant import Instant
 from push_service.model.throttle import Charge
 from push_service.model.user import Snapshot
-from push_service.ports import Bus, Committed, Store
+from push_service.ports import Bus, Committed, Courier, Store
 
 R = TypeVar("R")
 
@@ -30,6 +30,11 @@ class Decisions:
     def __init__(self, store: Store, bus: Bus, observers: Sequence[Observer] = ()) -> None:
         """Use this store as the truth and this bus as the bell."""
         self._store, self._bus, self._observers = store, bus, tuple(observers)
+        self._courier: Courier | None = None
+
+    def deliver_by(self, courier: Courier) -> None:
+        """From now on hand every prompt that was put to this courier, once it is committed and the bell has rung."""
+        self._courier = courier
 
     async def decide(
         self,
@@ -46,7 +51,7 @@ class Decisions:
         if remember is not None:
             rule = functools.partial(_remembering, rule, remember)
         decision, committed = await self._store.decide(user_id, rule, charges)
-        await self._tell(committed)
+        await self._tell(user_id, committed)
         if decision.refusal is not None:
             raise decision.refusal
         return decision.reply
@@ -54,14 +59,17 @@ class Decisions:
     async def record(self, *audit: Audit) -> None:
         """Append records that belong to no change of a person."""
         await self._store.record(audit)
-        self._observe(audit)
+        self.observe(audit)
 
-    async def _tell(self, committed: Committed) -> None:
-        self._observe(committed.audit)
+    async def _tell(self, user_id: UserId, committed: Committed) -> None:
+        self.observe(committed.audit)
         if committed.topics:
             await self._bus.ring(committed.topics)
+        if self._courier is not None and committed.deliveries:
+            self._courier.take(user_id, committed.deliveries)
 
-    def _observe(self, audit: Sequence[Audit]) -> None:
+    def observe(self, audit: Sequence[Audit]) -> None:
+        """Tell logs and metrics of records that are committed, here or by another way."""
         for observer in self._observers:
             for each in audit:
                 observer(each)

@@ -12,11 +12,13 @@ import structlog
 from push_service.decisions import Decisions
 from push_service.model.errors import ServiceError, Unavailable, UnknownUser
 from push_service.model.ids import UserId
+from push_service.model.instant import after
 from push_service.model.rules.browser import expire
 from push_service.ports import Store
 
 EXPIRE_SECONDS = 2.0
 SWEEP_EVERY = 15
+DAY_SECONDS = 86400
 _AT_ONCE = 500
 _log = structlog.get_logger()
 
@@ -24,9 +26,9 @@ _log = structlog.get_logger()
 class Housekeeping:
     """Runs as one task."""
 
-    def __init__(self, store: Store, decisions: Decisions) -> None:
+    def __init__(self, store: Store, decisions: Decisions, *, push_token_days: int = 270) -> None:
         """Keep this store tidy."""
-        self._store, self._decisions = store, decisions
+        self._store, self._decisions, self._push_token_days = store, decisions, push_token_days
 
     async def run(self) -> None:
         """Tidy up, until cancelled."""
@@ -44,6 +46,9 @@ class Housekeeping:
     async def sweep(self) -> None:
         """Delete all that can go, a bounded number of rows at a time: other writes come in between."""
         while await self._store.sweep():
+            pass
+        unconfirmed_since = after(await self._store.now(), -self._push_token_days * DAY_SECONDS)
+        while await self._store.sweep_push_tokens(unconfirmed_since):
             pass
 
     async def expire(self) -> int:

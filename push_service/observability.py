@@ -21,6 +21,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from push_service.model.decision import Audit, AuditKind
+from push_service.ports import WakeReport
 
 _LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -60,6 +61,16 @@ class Metrics:
             "push_service_refusals", "Refusals that were recorded.", ("kind", "code"), registry=self.registry
         )
         self._fraud = Counter("push_service_fraud_reports", "Fraud reported by people.", registry=self.registry)
+        self._wakes = Counter("push_service_wakes", "Wake-ups tried.", ("outcome", "code"), registry=self.registry)
+        self._wake_seconds = Histogram(
+            "push_service_wake_seconds",
+            "Time from call to answer of the push network.",
+            buckets=_LATENCIES,
+            registry=self.registry,
+        )
+        self._tokens = Counter(
+            "push_service_push_tokens_retired", "Push tokens forgotten.", ("code",), registry=self.registry
+        )
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Measure a level whenever it is asked for."""
@@ -79,6 +90,11 @@ class Metrics:
         series[0].inc()
         series[1].observe(seconds)
 
+    def woken(self, report: WakeReport, seconds: float) -> None:
+        """Count a wake-up that was tried."""
+        self._wakes.labels(report.outcome.value, report.code).inc()
+        self._wake_seconds.observe(seconds)
+
     def committed(self, audit: Audit) -> None:
         """Count what an audit record says."""
         code = audit.code or ""
@@ -91,6 +107,8 @@ class Metrics:
                 self._refusals.labels(audit.kind.value, code).inc()
             case AuditKind.FRAUD_REPORTED:
                 self._fraud.inc()
+            case AuditKind.PUSH_TOKEN_RETIRED:
+                self._tokens.labels(code).inc()
             case _:
                 pass
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from push_service.model.application import Application
+from push_service.model.challenge import Delivery
 from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.device import Device, UsedActivation
 from push_service.model.ids import ApplicationId, ChallengeId, ConnectionId, DeviceId, SignInId, UserId
 from push_service.model.instant import Instant
+from push_service.model.outbox import Attempt, Undelivered
 from push_service.model.throttle import Charge
 from push_service.model.user import Pending, Snapshot, User, UserState
 from push_service.model.view import Seen
@@ -50,10 +53,11 @@ SIGNING_KEYS = Topic("signing_keys")
 
 
 class Committed(NamedTuple):
-    """A decision that is durable: its audit records, and which bells are to be rung now."""
+    """A decision that is durable: its audit records, which bells are to be rung now, and which prompts it put."""
 
     topics: tuple[Topic, ...]
     audit: tuple[Audit, ...]
+    deliveries: tuple[Delivery, ...] = ()
 
 
 class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,6 +211,47 @@ class Store(Protocol):
         """Note that devices have shown these prompts; the reply names the sign-ins whose browsers can see that."""
         ...
 
+    async def claim(self, challenge_id: ChallengeId, lease_until: Instant, seconds: float) -> list[Undelivered]:
+        """Renew a lease, to end in so many seconds, and say what is to be sent under it now.
+
+        Of the prompt's rows those whose lease ends at `lease_until`, so that nobody else has taken them; that are
+        queued and not acknowledged; while the challenge is pending, its sign-in within its time and the device not
+        removed. Nothing is written where that leaves none. Asked again right before sending: a challenge that ended
+        meanwhile is not sent for.
+        """
+        ...
+
+    async def take_due(self, limit: int, seconds: float) -> list[Undelivered]:
+        """Take over at most so many rows whose lease has run out and whose time has come, longest waiting first.
+
+        The same rows as for `claim`, whoever held them; each goes to one caller only, leased for so many seconds.
+        """
+        ...
+
+    async def attempted(self, attempts: Sequence[Attempt]) -> list[SignInId]:
+        """Write down attempts; the reply names the sign-ins whose browsers can see that.
+
+        What was acknowledged meanwhile stays so, and so does what was sent or given up. SENT and FAILED count whoever
+        has the lease by now; QUEUED only for the one that still has it: due in `retry_seconds`, its lease longer by as
+        much.
+        """
+        ...
+
+    async def release(self, challenge_id: ChallengeId, lease_until: Instant) -> None:
+        """Give a lease back, for whoever comes next, by ending it now. Another's lease is left alone."""
+        ...
+
+    async def retire_push_token(self, device_id: DeviceId, token: str, audit: Audit) -> bool:
+        """Forget a device's push token, with this record, if it is still that one; says whether it was."""
+        ...
+
+    async def sweep_push_tokens(self, before: Instant) -> int:
+        """Forget push tokens that no device has confirmed since then, with a record for each; says how many went.
+
+        At most a few hundred at a time. A token of which nobody knows when it was confirmed counts from now.
+        """
+        ...
+
     async def device(self, device_id: DeviceId) -> Device | None:
         """A device, removed or not."""
         ...
@@ -275,6 +320,58 @@ class Duplicate(Exception):
         """Name the column."""
         super().__init__(column)
         self.column = column
+
+
+class Wake(msgspec.Struct, frozen=True, kw_only=True):
+    """A push message that makes a phone's app look at what is asked. It says nothing about anyone."""
+
+    token: str
+    """The phone's push token."""
+    platform: str
+    id: str
+    """Opaque: it can't be guessed, nor linked to a person, a phone or another wake."""
+    expires_at: Instant
+    seconds: float
+    """How long it is still of use; nobody tries longer."""
+
+
+class WakeOutcome(StrEnum):
+    """What became of a wake."""
+
+    SENT = "sent"
+    """The push network took it. Whether it reaches the phone, only the phone's receipt says."""
+    DEAD_TOKEN = "dead_token"  # noqa: S105 - a word
+    """This token leads to no phone of ours (any more)."""
+    RETRY = "retry"
+    """Not now: once more, no sooner than asked for."""
+    REFUSED = "refused"
+    """It would be refused again: something is wrong with the settings or with this program."""
+    UNAVAILABLE = "unavailable"
+    """No answer in time, or none was waited for because there were none lately."""
+
+
+class WakeReport(NamedTuple):
+    """What became of a wake, in the push network's own word (`code`, lower case), and when to come again in seconds."""
+
+    outcome: WakeOutcome
+    code: str
+    retry_after: float | None = None
+
+
+class Messenger(Protocol):
+    """Speaks to a push network."""
+
+    async def wake(self, wake: Wake) -> WakeReport:
+        """Hand one wake over. Takes a few seconds at most, and never raises for what a network or a provider does."""
+        ...
+
+
+class Courier(Protocol):
+    """Sees to it that phones hear of the prompts that were put."""
+
+    def take(self, user_id: UserId, deliveries: Sequence[Delivery]) -> None:
+        """Take charge of a person's prompts, which are committed and leased to this process; returns at once."""
+        ...
 
 
 class PasswordChecker(Protocol):

@@ -177,6 +177,7 @@ class Registrar:
             name=device_name(request.name),
             platform=request.platform,
             push_token=request.push_token,
+            push_token_at=now if request.push_token is not None else None,
             totp_secret=base64.b32encode(secrets.token_bytes(_TOTP_BYTES)).decode(),
             activated_at=now,
         )
@@ -238,11 +239,11 @@ class Registrar:
 
     async def change_device(self, device: Device, name: str | None, push_token: str | None) -> Device:
         """Let a device rename itself, or say where it is pushed to."""
-        changed = msgspec.structs.replace(
-            device,
-            name=device_name(name) if name is not None else device.name,
-            push_token=push_token if push_token is not None else device.push_token,
-        )
+        changed = device
+        if name is not None:
+            changed = msgspec.structs.replace(changed, name=device_name(name))
+        if push_token is not None:
+            changed = msgspec.structs.replace(changed, push_token=push_token, push_token_at=await self._store.now())
         return await self._decisions.decide(
             device.user_id, functools.partial(registration.rename_device, device=changed)
         )

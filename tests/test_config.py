@@ -202,11 +202,20 @@ def test_a_file_with_a_secret_must_not_be_for_everyone(tmp_path: Path, text: str
 
 
 @pytest.mark.security("S-68")
+def test_a_service_account_must_not_be_for_everyone(environment: Callable[..., Settings], tmp_path: Path) -> None:
+    file = written(tmp_path, "{}")
+    assert environment(FIREBASE__CREDENTIALS=str(file)).firebase.credentials == file
+    file.chmod(0o644)
+    with pytest.raises(InvalidSettings, match=r"FIREBASE__CREDENTIALS: .* can be read by everyone"):
+        environment()
+
+
+@pytest.mark.security("S-68")
 def test_secrets_are_masked_when_shown_and_never_repeated_in_a_mistake(environment: Callable[..., Settings]) -> None:
     settings = environment(
         ENCRYPTION_KEY=KEY,
         TELEPHONY__AUTH_TOKEN="hush-hush",
-        FIREBASE__BASE_URL="http://a:pass-word@b",
+        TELEPHONY__BASE_URL="http://a:pass-word@b",
         BUS_URL="redis+cluster://ringer:pass-word@one:7000,two",
     )
     shown = " ".join(settings.shown().values())

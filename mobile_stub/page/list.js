@@ -1,7 +1,7 @@
 // The list of phones, and the form that activates one.
 
 import { draw, pressed, say } from "./parts.js";
-import { LINE } from "./words.js";
+import { ASLEEP, LINE } from "./words.js";
 import * as world from "./world.js";
 
 /** Draw the list; the returned function brings it up to date. */
@@ -31,7 +31,7 @@ function entry(phone) {
   const waiting = phone.prompts.filter((prompt) => prompt.state === "waiting").length;
   link.href = `#${phone.id}`;
   say(name, phone.name);
-  say(about, [phone.username, LINE[phone.line]].filter(Boolean).join(" · "));
+  say(about, [phone.username, phone.asleep ? ASLEEP : LINE[phone.line]].filter(Boolean).join(" · "));
   link.append(name, about);
   if (waiting > 0) {
     const count = document.createElement("span");

@@ -1,7 +1,7 @@
 // One phone's screen: the oldest prompt that nobody has closed, or quiet.
 
 import { draw, list, pressed, say, speak } from "./parts.js";
-import { LINE, duration, ending, facts } from "./words.js";
+import { ASLEEP, LINE, duration, ending, facts } from "./words.js";
 import * as world from "./world.js";
 
 /** Draw a phone; the returned function brings it up to date, without touching what somebody is typing. */
@@ -18,7 +18,7 @@ export function phoneView(screen, id) {
     clock = Date.parse(now) - Date.now();
     if (!phone) return gone(parts);
     say(parts.name, phone.name);
-    parts.line.textContent = LINE[phone.line];
+    parts.line.textContent = phone.asleep ? ASLEEP : LINE[phone.line];
     parts.line.dataset.line = phone.line;
     parts.trouble.hidden = !phone.trouble;
     if (phone.trouble) say(parts.trouble, phone.trouble);
@@ -26,7 +26,7 @@ export function phoneView(screen, id) {
     const prompt = phone.prompts[0];
     const waiting = phone.prompts.filter((each) => each.state === "waiting").length;
     document.title = waiting ? `(${waiting}) ${phone.name}` : phone.name;
-    const wanted = prompt ? `${prompt.id} ${prompt.state}` : "quiet";
+    const wanted = prompt ? `${prompt.id} ${prompt.state}` : `quiet ${phone.asleep}`;
     if (wanted !== drawn) {
       drawn = wanted;
       tick = () => {};
@@ -55,6 +55,11 @@ function quiet(stage, phone) {
     ["Device", phone.id],
     ["Platform", phone.platform],
   ]);
+  parts.app.hidden = !phone.pushed;
+  parts.app.textContent = phone.asleep ? "Open the app" : "Close the app: only a push message wakes it";
+  parts.app.addEventListener("click", () => {
+    pressed(root, parts.error, () => (phone.asleep ? world.openApp(phone.id) : world.closeApp(phone.id)));
+  });
   parts.remove.addEventListener("click", () => {
     pressed(root, parts.error, async () => {
       await world.remove(phone.id);

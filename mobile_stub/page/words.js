@@ -53,3 +53,6 @@ export function duration(seconds) {
 }
 
 export const LINE = { connected: "Connected", connecting: "Connecting…", closed: "Off" };
+
+/** In place of the line, while the app is closed. */
+export const ASLEEP = "Asleep";

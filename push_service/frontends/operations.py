@@ -17,7 +17,7 @@ _KEYS_SECONDS = 300
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether new work should come here, what stands against it, and what is wrong without standing against it."""
+    """Whether new work should come here, what stands against it, and what does not work meanwhile (`degraded`)."""
 
     ready: bool
     failing: dict[str, str]
@@ -30,12 +30,17 @@ class OperationsFrontend:
     def __init__(self, store: Store, bus: Bus, keyring: Keyring, *, measured: Callable[[], bytes]) -> None:
         """Report on these parts; `measured` gives the metrics' text."""
         self._store, self._bus, self._keyring, self._measured = store, bus, keyring, measured
+        self._alarms: Callable[[], dict[str, str]] = dict
         self._draining = False
         self._description: Callable[[], bytes] = lambda: b"{}"
 
     def drain(self) -> None:
         """From now on nothing new should come here."""
         self._draining = True
+
+    def alarm_by(self, alarms: Callable[[], dict[str, str]]) -> None:
+        """Show these alarms: parts that don't work, though new work is welcome."""
+        self._alarms = alarms
 
     def describe_by(self, description: Callable[[], bytes]) -> None:
         """Say how the OpenAPI document is made, once all routes are known."""
@@ -67,7 +72,7 @@ class OperationsFrontend:
         except ServiceError as refusal:
             failing["store"] = refusal.detail
         # Without the bell everyone hears a few seconds later, and no process is better off than another.
-        degraded = {"bus": self._bus.trouble} if self._bus.trouble else {}
+        degraded = self._alarms() | ({"bus": self._bus.trouble} if self._bus.trouble else {})
         return http.json_reply(Readiness(not failing, failing, degraded), 503 if failing else 200)
 
     async def metrics(self, _: web.Request) -> web.StreamResponse:

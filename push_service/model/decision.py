@@ -39,6 +39,7 @@ class AuditKind(StrEnum):
     DEVICE_CHANGED = "device.changed"
     DEVICE_REMOVED = "device.removed"
     DEVICE_REFUSED = "device.refused"
+    PUSH_TOKEN_RETIRED = "push_token.retired"  # noqa: S105 - a kind of record
     PRIMARY_CHANGED = "method.primary_changed"
     METHOD_DISABLED = "method.disabled"
     METHODS_RESET = "method.all_reset"

@@ -38,6 +38,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     platform: str
     push_token: str | None = None
     """Sealed in the store."""
+    push_token_at: Instant | None = None
+    """When the device last said that it is pushed to by this token."""
     totp_secret: str | None = None
     """Base32; sealed in the store."""
     state: DeviceState = DeviceState.ACTIVE

@@ -14,7 +14,8 @@ CHALLENGE = (
     "id, sign_in_id, user_id, method_id, kind, target, nonce, context, secret, digits, state, reason, answered_by,"
     " answer_digest, started_at, ended_at"
 )
-DEVICE = "id, user_id, x, y, thumbprint, name, platform, push_token, totp_secret, state, activated_at"
+DEVICE = "id, user_id, x, y, thumbprint, name, platform, push_token, totp_secret, state, activated_at, push_token_at"
+DEVICE_WRITTEN = f"{DEVICE}, push_token_hash"
 ACTIVATION = "code_hash, user_id, expires_at, sign_in_id, thumbprint, device_id"
 REMEMBERED = "caller, route, key_hash, body_mac, answer, until"
 APPLICATION = "id, name, secret_hash, may_vouch, redirect_uris, origins, removed"

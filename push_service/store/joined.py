@@ -34,7 +34,13 @@ SNAPSHOT_WIDTH = _CUT_THREE
 SNAPSHOT_USER_ID = _CUT_TWO
 """Where the id of the user stands in a row of `SNAPSHOT`."""
 
-SEEN = f"{SNAPSHOT}, (SELECT max(d.state) FROM deliveries d WHERE d.challenge_id = s.challenge_id)"  # noqa: S608
+_FURTHEST = (
+    "(SELECT CASE WHEN min(d.state) = 3 THEN max(d.state) ELSE max(CASE WHEN d.state = 3 THEN 0 ELSE d.state END) END"
+    " FROM deliveries d WHERE d.challenge_id = s.challenge_id)"
+)
+"""Of several phones the furthest counts; that one could not be reached (3) counts only where none could."""
+
+SEEN = f"{SNAPSHOT}, {_FURTHEST}"
 SEEN_FROM = "sign_ins s JOIN users u ON u.id = s.user_id LEFT JOIN challenges c ON c.id = s.challenge_id"
 
 

@@ -15,6 +15,8 @@ from push_service.model.application import Application
 from push_service.model.challenge import Challenge, ChallengeState, Delivery, MethodKind
 from push_service.model.decision import Remembered
 from push_service.model.device import Device, DeviceState, PublicKey, UsedActivation
+from push_service.model.instant import Instant, seconds_between
+from push_service.model.outbox import Undelivered
 from push_service.model.sign_in import Asker, Notice, Reason, SignIn, SignInState
 from push_service.model.user import Guard, User, UserState
 from push_service.ports import StoredKey
@@ -200,7 +202,7 @@ class Rows:
 
     def device(self, row: Row) -> Device:
         """From `DEVICE`."""
-        id_, user_id, x, y, thumbprint, name, platform, push_token, totp_secret, state, activated_at = row
+        id_, user_id, x, y, thumbprint, name, platform, push_token, totp_secret, state, activated_at, token_at = row
         return Device(
             id=id_,
             user_id=user_id,
@@ -208,14 +210,15 @@ class Rows:
             thumbprint=thumbprint,
             name=name,
             platform=platform,
-            push_token=self._open(push_token, "devices.push_token", id_),
+            push_token=self.push_token(id_, push_token),
+            push_token_at=token_at,
             totp_secret=self._open(totp_secret, "devices.totp_secret", id_),
             state=DeviceState(state),
             activated_at=activated_at,
         )
 
     def device_row(self, device: Device) -> Row:
-        """To `DEVICE`."""
+        """To `DEVICE_WRITTEN`."""
         return (
             device.id,
             device.user_id,
@@ -228,6 +231,32 @@ class Rows:
             self._seal(device.totp_secret, "devices.totp_secret", device.id),
             device.state.value,
             device.activated_at,
+            device.push_token_at,
+            self.push_token_hash(device.push_token) if device.push_token else None,
+        )
+
+    def push_token(self, device_id: str, sealed: bytes | None) -> str | None:
+        """A device's push token."""
+        return self._open(sealed, "devices.push_token", device_id)
+
+    def push_token_hash(self, token: str) -> str:
+        """What a push token is found by: keyed, so that the database doesn't say whether it holds a token one knows."""
+        return self._sealer.mac(b"push token\n" + token.encode())
+
+    def undelivered(self, row: Row, now: Instant, lease_until: Instant) -> Undelivered:
+        """From `UNDELIVERED`, under the lease that it gets."""
+        challenge_id, device_id, attempts, _, user_id, sign_in_id, expires_at, platform, push_token = row
+        return Undelivered(
+            challenge_id=challenge_id,
+            device_id=device_id,
+            user_id=user_id,
+            sign_in_id=sign_in_id,
+            platform=platform,
+            push_token=self.push_token(device_id, push_token),
+            attempts=attempts,
+            lease_until=lease_until,
+            expires_at=expires_at,
+            seconds=seconds_between(now, expires_at),
         )
 
     def activation(self, row: Row) -> UsedActivation:

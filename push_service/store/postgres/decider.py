@@ -10,8 +10,10 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
+
+import msgspec
 
 from push_service.model import ids
 from push_service.model.decision import Decision, Rule
@@ -185,11 +187,14 @@ class Decider:
         before, decision = tried.snapshot.user, tried.decision
         try:
             written = self._rows_of(tried)
-            answered = await self._connections.use(
+            answered, besides = await self._connections.use(
                 lambda connection: write_alone(connection, self._map, written, before, decision)
             )
         except (*TROUBLES, UnicodeError) as problem:
             return (await self._after(problem, [tried]))[0]
+        if besides:
+            decision = msgspec.structs.replace(decision, audit=(*decision.audit, *besides))
+            tried = replace(tried, decision=decision)
         return self._judged(answered, [tried])[0]
 
     def _rows_of(self, *tries: _Try) -> Written:

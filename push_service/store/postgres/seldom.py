@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from push_service.model.decision import Decision
+from push_service.model.decision import Audit, Decision
 from push_service.model.user import User
 from push_service.store import columns
 from push_service.store.postgres.connections import fetch
-from push_service.store.postgres.statements import WRITE, Written
+from push_service.store.postgres.statements import PUT_AUDIT, WRITE, Written
+from push_service.store.postgres.tokens import take_from_others
 from push_service.store.rows import Row, Rows
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ def upsert(table: str, listed: str, key: str = "id") -> str:
 
 
 _CHANGE_ACCOUNT = "UPDATE users SET state = $2, password_hash = $3, admin = $4 WHERE id = $1"
-_PUT_DEVICE = upsert("devices", columns.DEVICE)
-_REMOVE_DEVICE = "UPDATE devices SET state = 'removed', push_token = NULL, totp_secret = NULL WHERE id = $1"
+_PUT_DEVICE = upsert("devices", columns.DEVICE_WRITTEN)
+_REMOVE_DEVICE = (
+    "UPDATE devices SET state = 'removed', push_token = NULL, push_token_hash = NULL, push_token_at = NULL,"
+    " totp_secret = NULL WHERE id = $1"
+)
 _WITHHOLD_BY_DEVICE = (
     "UPDATE sign_ins SET result_jti = NULL, version = version + 1"
     " WHERE user_id = (SELECT user_id FROM devices WHERE id = $1) AND result_jti IS NOT NULL"
@@ -62,24 +66,30 @@ def is_seldom(before: User, decision: Decision[object]) -> bool:
 
 async def write_alone(
     connection: Connection, map_: Rows, written: Written, before: User, decision: Decision[object]
-) -> list[Row]:
-    """Write one decision whole, or nothing; answers what `WRITE` answers."""
+) -> tuple[list[Row], tuple[Audit, ...]]:
+    """Write one decision whole, or nothing; answers what `WRITE` answers, and what was recorded besides."""
+    besides: tuple[Audit, ...] = ()
     async with connection.transaction():
         if kept := decision.remembered:
             # One that is over though not yet swept away: its key may be used again.
             await connection.execute(_FORGET, kept.caller, kept.route, kept.key_hash)
         answered = await fetch(connection, WRITE, *written.arguments())
         if any(row[1] is None for row in answered):
-            await _write_rest(connection, map_, before, decision)
-    return answered
+            besides = await _write_rest(connection, map_, before, decision)
+            if besides:
+                await connection.execute(PUT_AUDIT, *written.further_records(besides))
+    return answered, besides
 
 
-async def _write_rest(connection: Connection, map_: Rows, before: User, decision: Decision[object]) -> None:
-    execute, after = connection.execute, decision.user
+async def _write_rest(
+    connection: Connection, map_: Rows, before: User, decision: Decision[object]
+) -> tuple[Audit, ...]:
+    """Says what is to be recorded besides."""
+    execute, after, device = connection.execute, decision.user, decision.device
     if after and _account_changes(before, decision):
         await execute(_CHANGE_ACCOUNT, before.id, after.state.value, after.password_hash, int(after.admin))
-    if decision.device:
-        await execute(_PUT_DEVICE, *map_.device_row(decision.device))
+    if device:
+        await execute(_PUT_DEVICE, *map_.device_row(device))
     for device_id in decision.removed_devices:
         await execute(_REMOVE_DEVICE, device_id)
         await execute(_WITHHOLD_BY_DEVICE, device_id, decision.within)
@@ -92,6 +102,9 @@ async def _write_rest(connection: Connection, map_: Rows, before: User, decision
     if decision.remove_user:
         for statement in _REMOVE_USER:
             await execute(statement, before.id)
+    if device and device.push_token:
+        return await take_from_others(connection, map_, device.id, device.push_token)
+    return ()
 
 
 def _account_changes(before: User, decision: Decision[object]) -> bool:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from push_service.model.decision import Decision
+from push_service.model.decision import Audit, Decision
 from push_service.model.ids import DecisionId, UserId
 from push_service.model.instant import Instant
 from push_service.model.throttle import Charge
@@ -84,6 +84,12 @@ class Written:
         if decision.remembered:
             groups[_REMEMBERED].append((owner, *msgspec.structs.astuple(decision.remembered)))
         groups[_AUDIT] += [(owner, *row) for row in audit_rows(id_, now, decision.audit)]
+        self._last = (id_, now, decision.audit)
+
+    def further_records(self, audit: tuple[Audit, ...]) -> list[list[object]]:
+        """The arguments of `PUT_AUDIT` for records that belong to the decision added last."""
+        id_, now, before = self._last
+        return arrays(columns.AUDIT, audit_rows(id_, now, (*before, *audit))[len(before) :])
 
     def arguments(self) -> list[list[object]]:
         """The arguments of `WRITE`."""
@@ -127,6 +133,10 @@ def _update(table: str, group: str, listed: str) -> str:
     return f"UPDATE {table} AS x SET {changes} FROM {_from(group)} JOIN won ON won.id = t.owner WHERE x.id = t.id"  # noqa: S608
 
 
+PUT_AUDIT = (
+    f"INSERT INTO audit ({columns.AUDIT}) SELECT {columns.of(columns.AUDIT, 't')}"  # noqa: S608
+    f" FROM {unnest(columns.AUDIT, 1)} ORDER BY t.place"
+)
 WRITE = f"""
 WITH held AS MATERIALIZED (
     SELECT t.id, t.version, t.guard, t.until FROM {_from(_USERS)} JOIN users u ON u.id = t.id

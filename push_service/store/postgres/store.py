@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -18,11 +18,13 @@ from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import NameTaken
 from push_service.model.ids import ApplicationId, ChallengeId, ConnectionId, DeviceId, SignInId, UserId
 from push_service.model.instant import Instant
+from push_service.model.outbox import Attempt, Undelivered
 from push_service.model.throttle import Charge
 from push_service.model.user import Pending, Snapshot, User, UserState
 from push_service.model.view import Seen
 from push_service.ports import Committed, Duplicate, StoredKey, Topic
 from push_service.store import columns, joined
+from push_service.store.postgres import leases, tokens
 from push_service.store.postgres.batching import Batcher
 from push_service.store.postgres.clock import ServerClock
 from push_service.store.postgres.connections import Connections, Limits, fetch
@@ -31,7 +33,7 @@ from push_service.store.postgres.follower import Follower
 from push_service.store.postgres.reading import Reading
 from push_service.store.postgres.schema import migrate
 from push_service.store.postgres.seldom import insert, upsert
-from push_service.store.postgres.statements import arrays, unnest
+from push_service.store.postgres.statements import PUT_AUDIT, arrays, unnest
 from push_service.store.postgres.sweeping import sweep
 from push_service.store.postgres.throttling import Throttling
 from push_service.store.records import audit_rows, topics_of_decision
@@ -44,10 +46,6 @@ R = TypeVar("R")
 
 FOLLOW_SECONDS = 0.25
 _PROOFS = 128
-_PUT_AUDIT = (
-    f"INSERT INTO audit ({columns.AUDIT}) SELECT {columns.of(columns.AUDIT, 't')}"  # noqa: S608
-    f" FROM {unnest(columns.AUDIT, 1)} ORDER BY t.place"
-)
 _PUT_PROOFS = (
     f"INSERT INTO proofs_seen (device_id, jti_hash, until) SELECT t.device_id, t.jti_hash, t.until"  # noqa: S608
     f" FROM {unnest('device_id, jti_hash, until', 1)} ORDER BY t.device_id, t.jti_hash"
@@ -150,7 +148,7 @@ class PostgresStore:
         decision = await self._decider.decide(user_id, rule, charges)
         if not decision.changes:
             await self._throttling.debit(charges)
-        return decision, Committed(topics_of_decision(user_id, decision), decision.audit)
+        return decision, Committed(topics_of_decision(user_id, decision), decision.audit, decision.deliveries)
 
     async def debit(self, charges: Sequence[Charge]) -> None:
         """See ports.Store."""
@@ -202,6 +200,37 @@ class PostgresStore:
         pairs = arrays("challenge_id, device_id", received)
         found = await self._writes.run(lambda connection: fetch(connection, _ACKNOWLEDGE, *pairs))
         return [row[0] for row in found]
+
+    async def claim(self, challenge_id: ChallengeId, lease_until: Instant, seconds: float) -> list[Undelivered]:
+        """See ports.Store."""
+        return await self._writes.run(
+            lambda connection: leases.claim(connection, self._map, challenge_id, lease_until, seconds)
+        )
+
+    async def take_due(self, limit: int, seconds: float) -> list[Undelivered]:
+        """See ports.Store."""
+        return await self._writes.run(lambda connection: leases.take_due(connection, self._map, limit, seconds))
+
+    async def attempted(self, attempts: Sequence[Attempt]) -> list[SignInId]:
+        """See ports.Store."""
+        return await self._writes.run(lambda connection: leases.attempted(connection, attempts))
+
+    async def release(self, challenge_id: ChallengeId, lease_until: Instant) -> None:
+        """See ports.Store."""
+        await self._writes.run(lambda connection: leases.release(connection, challenge_id, lease_until))
+
+    async def retire_push_token(self, device_id: DeviceId, token: str, audit: Audit) -> bool:
+        """See ports.Store."""
+
+        async def change(connection: Connection) -> tuple[Audit, ...]:
+            return (audit,) if await tokens.retire(connection, self._map, device_id, token) else ()
+
+        return bool(await self._recording(change))
+
+    async def sweep_push_tokens(self, before: Instant) -> int:
+        """See ports.Store."""
+        now = await self.now()
+        return len(await self._recording(lambda connection: tokens.sweep(connection, now, before)))
 
     async def device(self, device_id: DeviceId) -> Device | None:
         """See ports.Store."""
@@ -287,17 +316,27 @@ class PostgresStore:
 
     async def _write(self, audit: Sequence[Audit], *statements: tuple[str, Row]) -> None:
         """Run the statements and append the records, all or nothing."""
-        decision, now = ids.decision_id(), await self.now()
-        records = arrays(columns.AUDIT, audit_rows(decision, now, audit))
 
-        async def write(connection: Connection) -> None:
+        async def change(connection: Connection) -> Sequence[Audit]:
+            for statement, values in statements:
+                await connection.execute(statement, *values)
+            return audit
+
+        await self._recording(change)
+
+    async def _recording(self, change: Callable[[Connection], Awaitable[Sequence[Audit]]]) -> Sequence[Audit]:
+        """Make a change and append the records that it asks for, all or nothing."""
+        decision, now = ids.decision_id(), await self.now()
+
+        async def write(connection: Connection) -> Sequence[Audit]:
             async with connection.transaction():
-                for statement, values in statements:
-                    await connection.execute(statement, *values)
-                await connection.execute(_PUT_AUDIT, *records)
+                audit = await change(connection)
+                if audit:
+                    await connection.execute(PUT_AUDIT, *arrays(columns.AUDIT, audit_rows(decision, now, audit)))
+                return audit
 
         self._follower.own((decision,))
-        await self._writes.run(write)
+        return await self._writes.run(write)
 
     async def _fetch(self, statement: str, *values: object) -> Sequence[Row]:
         return await self._reads.run(lambda connection: fetch(connection, statement, *values))

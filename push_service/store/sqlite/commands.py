@@ -21,6 +21,7 @@ from push_service.store import columns, joined, rows
 from push_service.store.joined import LIVE
 from push_service.store.records import audit_rows, topics_of_decision
 from push_service.store.rows import Rows
+from push_service.store.sqlite import tokens
 from push_service.store.sweeping import OLD, OVER_AND_OLD, SWEEP_ROWS, Swept
 
 R = TypeVar("R")
@@ -55,7 +56,7 @@ _PUT_SIGN_IN = insert("sign_ins", columns.SIGN_IN)
 _MOVE_SIGN_IN = update("sign_ins", columns.MOVED_SIGN_IN)
 _PUT_CHALLENGE = insert("challenges", columns.CHALLENGE)
 _END_CHALLENGE = update("challenges", columns.ENDED_CHALLENGE)
-_PUT_DEVICE = upsert("devices", columns.DEVICE)
+_PUT_DEVICE = upsert("devices", columns.DEVICE_WRITTEN)
 _PUT_ACTIVATION = upsert("activations", columns.ACTIVATION, "code_hash")
 _PUT_REMEMBERED = insert("remembered", columns.REMEMBERED)
 _PUT_DELIVERY = insert("deliveries", columns.DELIVERY)
@@ -69,7 +70,10 @@ _WITHHOLD_BY_DEVICE = (
     " WHERE user_id = (SELECT user_id FROM devices WHERE id = ?1) AND result_jti IS NOT NULL"
     " AND id IS NOT ?2 AND (SELECT answered_by FROM challenges WHERE id = sign_ins.challenge_id) = ?1"
 )
-_REMOVE_DEVICE = "UPDATE devices SET state = 'removed', push_token = NULL, totp_secret = NULL WHERE id = ?"
+_REMOVE_DEVICE = (
+    "UPDATE devices SET state = 'removed', push_token = NULL, push_token_hash = NULL, push_token_at = NULL,"
+    " totp_secret = NULL WHERE id = ?"
+)
 _CONNECTED = upsert("connections", "device_id, connection_id, since", "device_id")
 _ACKNOWLEDGE = (
     "UPDATE deliveries SET state = ?, acked_at = ? WHERE challenge_id = ? AND device_id = ? AND acked_at IS NULL"
@@ -85,9 +89,8 @@ def decide(
     decision = rule(snapshot, now)
     if decision.until is not None and now >= decision.until:
         raise StoreUnavailable("The decision came too late to be written.", retry_after=1)
-    if decision.changes:
-        write(connection, now, map_, snapshot.user, decision)
-    return decision, Committed(topics_of_decision(user_id, decision), decision.audit)
+    audit = write(connection, now, map_, snapshot.user, decision) if decision.changes else decision.audit
+    return decision, Committed(topics_of_decision(user_id, decision), audit, decision.deliveries)
 
 
 def read_snapshot(connection: sqlite3.Connection, map_: Rows, user_id: UserId) -> Snapshot:
@@ -98,8 +101,10 @@ def read_snapshot(connection: sqlite3.Connection, map_: Rows, user_id: UserId) -
     return joined.snapshot(map_, found)
 
 
-def write(connection: sqlite3.Connection, now: Instant, map_: Rows, before: User, decision: Decision[R]) -> None:
-    """Swap the version, and write the rows with it."""
+def write(
+    connection: sqlite3.Connection, now: Instant, map_: Rows, before: User, decision: Decision[R]
+) -> tuple[Audit, ...]:
+    """Swap the version, and write the rows with it; says what was recorded."""
     execute = connection.execute
     after_ = decision.user
     if decision.remove_user:
@@ -118,7 +123,11 @@ def write(connection: sqlite3.Connection, now: Instant, map_: Rows, before: User
         _write_seldom(connection, now, map_, decision)
     if decision.withhold_results_since is not None:
         execute(_WITHHOLD, (before.id, decision.withhold_results_since))
-    record(connection, now, decision.audit)
+    audit = decision.audit
+    if decision.device is not None and decision.device.push_token is not None:
+        audit += tokens.take_from_others(connection, map_, decision.device.id, decision.device.push_token)
+    record(connection, now, audit)
+    return audit
 
 
 def _write_sign_ins(connection: sqlite3.Connection, map_: Rows, decision: Decision[R]) -> None:

@@ -22,14 +22,15 @@ from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import NameTaken, StoreUnavailable, UnknownUser
 from push_service.model.ids import ApplicationId, ChallengeId, ConnectionId, DeviceId, SignInId, UserId
 from push_service.model.instant import MICROSECONDS, Instant
+from push_service.model.outbox import Attempt, Undelivered
 from push_service.model.sign_in import SignIn
 from push_service.model.throttle import Charge
 from push_service.model.user import Pending, Snapshot, User, UserState
 from push_service.model.view import Seen
 from push_service.ports import Committed, Duplicate, StoredKey, Topic
-from push_service.store import columns, joined, rows
+from push_service.store import columns, joined, outbox, push_tokens, rows
 from push_service.store.rows import Rows
-from push_service.store.sqlite import commands
+from push_service.store.sqlite import commands, leases, tokens
 from push_service.store.sqlite.connection import connect, migrate
 from push_service.store.sqlite.writer import Clock, Writer
 
@@ -183,6 +184,54 @@ class SqliteStore:
     async def acknowledge(self, received: Sequence[tuple[ChallengeId, DeviceId]]) -> list[SignInId]:
         """See ports.Store."""
         return await self._writer.submit(lambda connection, now: commands.acknowledge(connection, now, received))
+
+    async def claim(self, challenge_id: ChallengeId, lease_until: Instant, seconds: float) -> list[Undelivered]:
+        """See ports.Store."""
+        if not self._read(outbox.OF_LEASE, self._clock(), challenge_id, lease_until):
+            return []  # the usual case, without a commit: the phone has shown it, or answered
+        return await self._writer.submit(
+            lambda connection, now: leases.claim(connection, now, self._map, challenge_id, lease_until, seconds)
+        )
+
+    async def take_due(self, limit: int, seconds: float) -> list[Undelivered]:
+        """See ports.Store."""
+        if not self._read(outbox.DUE, self._clock(), 1):
+            return []
+        return await self._writer.submit(
+            lambda connection, now: leases.take_due(connection, now, self._map, limit, seconds)
+        )
+
+    async def attempted(self, attempts: Sequence[Attempt]) -> list[SignInId]:
+        """See ports.Store."""
+        return await self._writer.submit(lambda connection, now: leases.attempted(connection, now, attempts))
+
+    async def release(self, challenge_id: ChallengeId, lease_until: Instant) -> None:
+        """See ports.Store."""
+        await self._writer.submit(lambda connection, now: leases.release(connection, now, challenge_id, lease_until))
+
+    async def retire_push_token(self, device_id: DeviceId, token: str, audit: Audit) -> bool:
+        """See ports.Store."""
+
+        def command(connection: sqlite3.Connection, now: Instant) -> bool:
+            retired = tokens.retire(connection, self._map, device_id, token)
+            if retired:
+                commands.record(connection, now, (audit,))
+            return retired
+
+        return await self._writer.submit(command)
+
+    async def sweep_push_tokens(self, before: Instant) -> int:
+        """See ports.Store."""
+        if not self._read(push_tokens.TO_SWEEP, before):
+            return 0
+
+        def command(connection: sqlite3.Connection, now: Instant) -> int:
+            stale = tokens.sweep(connection, now, before)
+            for each in stale:  # one by one: they have nothing to do with one another
+                commands.record(connection, now, (each,))
+            return len(stale)
+
+        return await self._writer.submit(command)
 
     async def device(self, device_id: DeviceId) -> Device | None:
         """See ports.Store."""

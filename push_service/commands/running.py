@@ -43,6 +43,9 @@ def with_core(context: typer.Context, use: Callable[[Core], Awaitable[T]]) -> T:
     """Open the core without starting a server, and let `use` work with it."""
     settings = settings_of(context)
     from push_service.core import open_core  # noqa: PLC0415 - see TYPE_CHECKING above
+    from push_service.observability import set_up_logs  # noqa: PLC0415
+
+    set_up_logs("warning", json=settings.log_format.value == "json")  # to stderr: stdout holds results alone
 
     async def run() -> T:
         async with open_core(settings) as core:

@@ -9,6 +9,7 @@ import pytest
 
 from push_service.bus.redis import RedisBus, node
 from push_service.bus.redis import bus as bus_module
+from push_service.bus.redis.wire import channel_of
 from push_service.model.ids import SignInId, UserId
 from push_service.ports import Topic
 from tests.bus.between import SOON, Bells, channels, comes_true, in_trouble, reconnected, well
@@ -155,6 +156,23 @@ async def test_ringing_never_waits_nor_fails_and_what_is_too_much_is_counted(
                 ringing.send(None)  # done without waiting for anything
         assert await listener.heard(SOON) < SOON
         assert here.rings_dropped == 51
+
+
+async def test_with_the_server_gone_whoever_comes_and_goes_leaves_nothing_behind(
+    here: RedisBus, redis_server: RedisServer
+) -> None:
+    async with here.listen(OTHER):
+        redis_server.kill()
+        await in_trouble(here)
+        for n in range(100):
+            async with here.listen(Topic.sign_in(SignInId(f"si_{n}"))):
+                pass
+        redis_server.start()
+        await well(here)
+        assert await channels(redis_server) == [channel_of(OTHER)]
+    redis_server.kill()
+    await in_trouble(here)
+    assert [each.subscriptions for each in here._servers.nodes] == [{}]
 
 
 async def test_with_the_server_gone_listening_begins_at_once_and_only_this_process_is_known(

@@ -7,6 +7,7 @@ it would be on two machines: nothing but the bus does, and without it the floor 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -161,3 +162,13 @@ async def test_a_server_hears_what_a_command_changed(pair: Pair) -> None:
         app = App(issued["client_id"], issued["client_secret"])
         while (await Browser(session, app).post_begin(username=user.username)).status == 401:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+
+
+async def test_a_command_succeeds_without_the_bus_and_says_so_beside_its_result(pair: Pair) -> None:
+    pair.redis.kill()
+    code, out, err = await pair.first.command("application", "add", "Northwind", "--json")
+    assert code == 0
+    assert "client_id" in json.loads(out)
+    assert "bus.lost" in err
+    pair.redis.start()
+    await pair.degraded(so=False)

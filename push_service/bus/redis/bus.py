@@ -99,7 +99,9 @@ class RedisBus:
         finally:
             for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
+                if isinstance(ended, Exception):
+                    raise ended
 
     def listen(self, topic: Topic) -> AbstractAsyncContextManager[LocalListener]:
         """See ports.Bus."""

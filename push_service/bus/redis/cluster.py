@@ -22,6 +22,8 @@ from .node import Node
 from .wire import Channel
 
 MAP_SECONDS = 10.0
+"""The map is read this often at least. Rings to the wrong node are refused, and then it is read at once."""
+
 MAP_AGAIN_SECONDS = 0.5
 _log = structlog.get_logger()
 

@@ -130,15 +130,20 @@ class Node:
     def leave(self, subscription: Subscription) -> None:
         """One less. The subscription stays for a beat: whoever polls comes back at once."""
         subscription.listeners -= 1
-        if not subscription.listeners:
+        if subscription.listeners:
+            return
+        if self._link is None:
+            self._forget(subscription)
+        else:
             self._idle.append(subscription)
 
     def ring(self, channel: Channel) -> None:
-        """Tell the other processes, soon. Equal rings that have not gone out yet are one."""
-        if channel not in self.outbox and len(self.outbox) >= OUTBOX:
-            self.dropped += 1
-            return
+        """Tell the other processes, soon. Equal rings that have not gone out yet are one; the oldest make room."""
+        self.outbox.pop(channel, None)
         self.outbox[channel] = None
+        if len(self.outbox) > OUTBOX:
+            del self.outbox[next(iter(self.outbox))]
+            self.dropped += 1
         if self._link is not None:
             self._link.wake()
 
@@ -153,6 +158,7 @@ class Node:
             if not told.done():
                 told.set_result(reply[1] - ours if isinstance(reply, list) and len(reply) > 1 else None)
 
+        self.gather()  # so that the server knows of our own subscription before it counts
         self._link.say(b"PUBSUB", self._numsub, channel, take=take)
         try:
             async with asyncio.timeout(ASK_SECONDS):
@@ -214,8 +220,7 @@ class Node:
 
     def _resume(self, link: Link) -> None:
         """Subscribe to everything again. When that is confirmed, so is what follows it, and all look again."""
-        wanted = [each for each in self.subscriptions.values() if each.listeners]
-        self.subscriptions = {each.channel: each for each in wanted}
+        wanted = list(self.subscriptions.values())
         self._fresh, self._idle, self._idle_longer = [], [], []
         for each in wanted:
             each.early = False
@@ -238,9 +243,11 @@ class Node:
             _log.warning("bus.lost", server=str(self.address), detail=why)
         self.trouble = f"{self.address} {why}"
         self.tried.set()
-        for each in self.subscriptions.values():
+        for each in tuple(self.subscriptions.values()):
             each.live, each.early = False, True
             each.let_in()
+            if not each.listeners:
+                self._forget(each)
         # Whether these were heard nobody knows; heard twice does no harm.
         self.outbox = dict.fromkeys((*self._unconfirmed, *self.outbox))
         self._unconfirmed.clear()
@@ -292,6 +299,10 @@ class Node:
         if isinstance(reply, ResponseError):
             raise Lost(str(reply))
         self._unconfirmed.popleft()
+
+    def _forget(self, subscription: Subscription) -> None:
+        if self.subscriptions.get(subscription.channel) is subscription:
+            del self.subscriptions[subscription.channel]
 
     def _ask_for(self, subscription: Subscription) -> None:
         if self._link is not None:

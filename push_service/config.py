@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
     BaseModel,
@@ -45,6 +45,7 @@ _MASK = "********"
 _URLS = frozenset({"bus_url", "database_url"})
 """Settings that are secret where they hold a password."""
 
+_POSTGRES = ("postgresql://", "postgres://")
 _LARGEST_PORT = 65535
 _FOR_EVERYONE = 0o007
 _FOR_OTHERS = 0o077
@@ -142,6 +143,18 @@ def _beside_event_loops(workers: int) -> int:
     return min(256, max(1, (processors - 1) // workers))
 
 
+def _postgres_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        raise ValueError("must be postgresql://USER@HOST/DATABASE") from None
+    if not parts.path.strip("/"):
+        raise ValueError("must name a database: postgresql://USER@HOST/DATABASE")
+    if "password" in parse_qs(parts.query):
+        raise ValueError("must have its password before the host, where it is known to be one")
+    return value
+
+
 OneRate = Annotated[Rate, PlainValidator(_rate)]
 SomeRates = Annotated[tuple[Rate, ...], PlainValidator(_rates)]
 
@@ -237,6 +250,19 @@ class Argon2Settings(_Section):
     parallelism: int = Field(default=1, ge=1, le=64, description="Lanes, each its own thread while hashing.")
 
 
+class PostgresSettings(_Section):
+    """What a process takes of a PostgreSQL server, where that is the store."""
+
+    connections: int = Field(default=8, ge=2, le=100, description="Connections of each process.")
+    statement_seconds: float = Field(
+        default=1.5, ge=0.1, le=1.7, description="How long a statement may take before it is given up."
+    )
+    allow_asynchronous_commit: bool = Field(
+        default=False,
+        description="Start although synchronous_commit is off: acknowledged answers may then be lost in a crash.",
+    )
+
+
 class FirebaseSettings(_Section):
     """Wake-ups by Firebase Cloud Messaging, where credentials are given."""
 
@@ -325,7 +351,8 @@ class Settings(BaseSettings):
     database_url: str = Field(
         default_factory=lambda data: f"sqlite:///{data['data_dir']}/push-service.db",
         validate_default=True,
-        description="The store: sqlite:///PATH. A relative path is inside DATA_DIR.",
+        repr=False,  # it may hold a password
+        description="The store: sqlite:///PATH, a relative path inside DATA_DIR; or postgresql://USER@HOST/DATABASE.",
     )
     bus_url: str = Field(
         default="local:",
@@ -361,6 +388,7 @@ class Settings(BaseSettings):
         le=100_000,
         description="Passwords that may wait for their turn; the next is told to come again.",
     )
+    postgres: PostgresSettings = Field(default=PostgresSettings(), description="What a process takes of PostgreSQL.")
     argon2: Argon2Settings = Field(default=Argon2Settings(), description="What one password hash costs.")
     policy: PolicySettings = Field(default=PolicySettings(), description="What the operator decides about sign-ins.")
     firebase: FirebaseSettings = Field(default=FirebaseSettings(), description="Wake-ups by Firebase.")
@@ -391,11 +419,11 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database_url(cls, value: str) -> str:
-        if value.startswith(("postgresql://", "postgres://")):
-            raise ValueError("PostgreSQL is not supported yet; use sqlite:///PATH")
+        if value.startswith(_POSTGRES):
+            return _postgres_url(value)
         path = value.removeprefix("sqlite:///")
         if path == value or not path.strip("/"):
-            raise ValueError("must be sqlite:///PATH")
+            raise ValueError("must be sqlite:///PATH or postgresql://USER@HOST/DATABASE")
         if path.startswith(":memory:") or set(path) & set("?#"):
             raise ValueError("must be sqlite:///PATH of a plain file: commands and server share it")
         return value
@@ -428,6 +456,11 @@ class Settings(BaseSettings):
         if self.encryption_key is not None and self.encryption_key_file is not None:
             raise ValueError(f"{PREFIX}ENCRYPTION_KEY: give the key or ENCRYPTION_KEY_FILE, not both")
         return self
+
+    @property
+    def on_postgres(self) -> bool:
+        """Whether PostgreSQL is the store."""
+        return self.database_url.startswith(_POSTGRES)
 
     @property
     def database_file(self) -> Path:

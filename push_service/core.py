@@ -6,8 +6,8 @@ starts fast.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,12 +21,16 @@ from push_service.crypto.sealing import Sealer, key_from_file
 from push_service.decisions import Decisions
 from push_service.drafts import Drafter
 from push_service.observability import Metrics, log_committed
-from push_service.ports import Bus
+from push_service.ports import Bus, Topic
 from push_service.registrar import Registrar
+from push_service.store import UnsafeDatabase
 from push_service.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from push_service.bus.redis import RedisBus
+    from push_service.store.postgres import PostgresStore
+
+    ServedStore = SqliteStore | PostgresStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Core:
 
     settings: Settings
     public_url: str
-    store: SqliteStore
+    store: ServedStore
     bus: Bus
     sealer: Sealer
     decisions: Decisions
@@ -58,7 +62,10 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         bus = await _bus(settings.bus_url, stack)
-        store = await stack.enter_async_context(SqliteStore(settings.database_file, sealer, foreign=bus.ring_now))
+        try:
+            store = await stack.enter_async_context(_store(settings, sealer, bus.ring_now))
+        except UnsafeDatabase as problem:
+            raise InvalidSettings(f"PUSH_SERVICE_DATABASE_URL: {problem}") from problem
         observers = (metrics.committed, log_committed) if logged else ()
         decisions = Decisions(store, bus, observers)
         passwords = Argon2Passwords(
@@ -103,6 +110,23 @@ async def _bus(url: str, stack: AsyncExitStack) -> LocalBus | RedisBus:
     from push_service.bus.redis import RedisBus  # noqa: PLC0415 - most commands start without Redis
 
     return await stack.enter_async_context(RedisBus(url))
+
+
+def _store(
+    settings: Settings, sealer: Sealer, foreign: Callable[[Sequence[Topic]], None]
+) -> AbstractAsyncContextManager[ServedStore]:
+    """The store that the settings name; `foreign` hears what other processes change in it."""
+    if not settings.on_postgres:
+        return SqliteStore(settings.database_file, sealer, foreign=foreign)
+    from push_service.store.postgres import Limits, PostgresStore  # noqa: PLC0415 - not loaded with the embedded store
+
+    return PostgresStore(
+        settings.database_url,
+        sealer,
+        limits=Limits(settings.postgres.connections, settings.postgres.statement_seconds),
+        foreign=foreign,
+        allow_asynchronous_commit=settings.postgres.allow_asynchronous_commit,
+    )
 
 
 def _key(settings: Settings) -> bytes:

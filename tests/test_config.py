@@ -108,7 +108,9 @@ def test_a_value_is_read_and_shown(environment: Callable[..., Settings], name: s
         ("PUBLIC_URL", "https://Login.example.org:443", "written as https://login.example.org"),
         ("PUBLIC_URL", "https://a:b@login.example.org", "must not carry a user name"),
         ("PUBLIC_URL", "login.example.org", "an absolute address is needed"),
-        ("DATABASE_URL", "postgresql://db/x", "PostgreSQL is not supported yet"),
+        ("DATABASE_URL", "postgresql://db", "must name a database"),
+        ("DATABASE_URL", "postgresql://db/x?password=secret", "before the host"),
+        ("POSTGRES__CONNECTIONS", "1", "greater than or equal to 2"),
         ("DATABASE_URL", "mysql://db/x", "must be sqlite:///PATH"),
         ("DATABASE_URL", "sqlite:///", "must be sqlite:///PATH"),
         ("DATABASE_URL", "sqlite:///:memory:", "plain file"),
@@ -191,6 +193,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         f'encryption_key = "{KEY}"\n',
         '[telephony]\nauth_token = "secret"\n',
         'bus_url = "redis://:secret@localhost"\n',
+        'database_url = "postgresql://service:secret@db/push_service"\n',
     ],
 )
 def test_a_file_with_a_secret_must_not_be_for_everyone(tmp_path: Path, text: str) -> None:
@@ -217,7 +220,9 @@ def test_secrets_are_masked_when_shown_and_never_repeated_in_a_mistake(environme
         TELEPHONY__AUTH_TOKEN="hush-hush",
         TELEPHONY__BASE_URL="http://a:pass-word@b",
         BUS_URL="redis+cluster://ringer:pass-word@one:7000,two",
+        DATABASE_URL="postgresql://service:hush-hush@db/push_service",
     )
+    assert settings.shown()["PUSH_SERVICE_DATABASE_URL"] == "postgresql://service:********@db/push_service"
     shown = " ".join(settings.shown().values())
     assert KEY not in shown
     assert "hush-hush" not in shown

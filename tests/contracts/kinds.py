@@ -65,19 +65,19 @@ class PostgresStores:
         self.server, self.sealer = server, Sealer(bytes(32))
         self.database = server.create(server.by_hand)
         self.url = server.url(self.database)
-        self._beside = server.beside(self.database)
-        self.clock: HandClock = ServersHandClock(lambda at: self._beside.execute(f"UPDATE hand_clock SET at = {at}"))  # noqa: S608
+        self.beside = server.beside(self.database)
+        self.clock: HandClock = ServersHandClock(lambda at: self.beside.execute(f"UPDATE hand_clock SET at = {at}"))  # noqa: S608
 
     def open(self, foreign: Foreign = lambda _: None) -> AbstractAsyncContextManager[Store]:
         return PostgresStore(self.url, self.sealer, clock=self.clock, foreign=foreign)
 
     def audit(self) -> list[Recorded]:
-        rows = self._beside.rows("SELECT kind, code, user_id, sign_in_id, data FROM audit ORDER BY seq")
+        rows = self.beside.rows("SELECT kind, code, user_id, sign_in_id, data FROM audit ORDER BY seq")
         assert all(isinstance(json.loads(row[4]), dict) for row in rows)
         return [Recorded(*row[:4]) for row in rows]
 
     def close(self) -> None:
-        self._beside.close()
+        self.beside.close()
         self.server.drop(self.database)
 
 

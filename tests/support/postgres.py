@@ -35,6 +35,7 @@ T = TypeVar("T")
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 CONNECTIONS = 60
+_ULIMIT_BLOCK = 512
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "fsync": "off",  # what is killed is the server, never the machine: what it wrote is there
@@ -74,28 +75,34 @@ class Beside:
     """A connection that a test uses without being asynchronous itself."""
 
     def __init__(self, loop: Loop, url: str) -> None:
-        self._loop = loop
+        self._loop, self._url = loop, url
         self._connection = loop.run(asyncpg.connect(url))
 
     def execute(self, statement: str) -> None:
         """Run statements."""
-        self._loop.run(self._connection.execute(statement))
+        self._loop.run(self._connected().execute(statement))
 
-    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """What a query finds."""
-        return [tuple(row) for row in self._loop.run(self._connection.fetch(statement))]
+        return [tuple(row) for row in self._loop.run(self._connected().fetch(statement, *values))]
 
     def close(self) -> None:
         """Hang up."""
         self._loop.run(self._connection.close())
 
+    def _connected(self) -> asyncpg.Connection:
+        if self._connection.is_closed():  # the test ended the server meanwhile
+            self._connection = self._loop.run(asyncpg.connect(self._url))
+        return self._connection
+
 
 class PostgresServer:
     """One server process with its own data."""
 
-    def __init__(self, **settings: str) -> None:
-        """Settings of the server, beside or instead of `SETTINGS`."""
+    def __init__(self, *, largest_file: int | None = None, **settings: str) -> None:
+        """Settings of the server, beside or instead of `SETTINGS`; no file grows beyond that many bytes."""
         self.settings = SETTINGS | settings
+        self._largest_file = largest_file
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self.port = _free_port()
         self.loop = Loop()
@@ -126,6 +133,8 @@ class PostgresServer:
         """Start, and return once it answers."""
         settings = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         command = [_program("postgres"), "-D", str(self.data), "-p", str(self.port), "-k", str(self.folder), *settings]
+        if self._largest_file is not None:
+            command = ["sh", "-c", f'ulimit -f {self._largest_file // _ULIMIT_BLOCK}; exec "$@"', "sh", *command]
         with (self.folder / "server.log").open("ab") as log:
             self._process = self._spawn(command, log)
         deadline = time.monotonic() + START_SECONDS
@@ -164,6 +173,10 @@ class PostgresServer:
             for each in reversed(processes):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     each.resume()
+
+    def ask(self, query: str) -> object:
+        """A single value, in a new session."""
+        return self.loop.run(_once(self.url(), lambda connection: connection.fetchval(query)))
 
     def execute(self, statement: str, database: str = "postgres") -> None:
         """Run statements as the superuser."""

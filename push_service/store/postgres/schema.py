@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from push_service.store import UnsafeDatabase
 from push_service.store.postgres.connections import CLOSE_SECONDS, connect
 from push_service.store.postgres.trouble import TROUBLES, told
 from push_service.store.scripts import Dialect, migrations
@@ -22,10 +23,6 @@ OLDEST_SERVER = 140_000
 _LOCK = 0x7075_7368  # "push"; any number, the same in every version
 _VERSIONS = "CREATE TABLE IF NOT EXISTS schema_migrations (number INTEGER PRIMARY KEY, applied_at BIGINT NOT NULL)"
 _APPLIED = "INSERT INTO schema_migrations (number, applied_at) VALUES ($1, service_now())"
-
-
-class UnsafeDatabase(Exception):
-    """The database can't be used as it is set up; the sentence says what to change."""
 
 
 async def migrate(url: str, *, allow_asynchronous_commit: bool = False) -> None:
@@ -58,11 +55,11 @@ async def _check(connection: Connection, *, allow_asynchronous_commit: bool) -> 
         return str(await connection.fetchval(f"SHOW {setting}"))
 
     if int(await show("server_version_num")) < OLDEST_SERVER:
-        raise UnsafeDatabase("PUSH_SERVICE_DATABASE_URL: PostgreSQL 14 or newer is needed.")
+        raise UnsafeDatabase("PostgreSQL 14 or newer is needed.")
     if await show("server_encoding") != "UTF8":
-        raise UnsafeDatabase("PUSH_SERVICE_DATABASE_URL: the database must be in the encoding UTF8.")
+        raise UnsafeDatabase("the database must be in the encoding UTF8.")
     if await show("synchronous_commit") == "off" and not allow_asynchronous_commit:
         raise UnsafeDatabase(
-            "PUSH_SERVICE_DATABASE_URL: synchronous_commit is off: an acknowledged answer could be lost when the server"
+            "synchronous_commit is off: an acknowledged answer could be lost when the server"
             " fails. Switch it on for this database or role, or set PUSH_SERVICE_POSTGRES__ALLOW_ASYNCHRONOUS_COMMIT."
         )

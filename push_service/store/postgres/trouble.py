@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 import asyncpg
@@ -92,6 +93,6 @@ def _state(problem: BaseException) -> str:
 
 
 def _column(problem: asyncpg.UniqueViolationError) -> str:
-    """`table.column`, from the name that PostgreSQL gives such a constraint."""
-    table, constraint = problem.table_name or "", problem.constraint_name or ""
-    return f"{table}.{constraint.removeprefix(f'{table}_').removesuffix('_key')}"
+    """`table.column`, the first of several: the detail begins `Key (column, …)=`, in whatever language."""
+    column = re.search(r"\((\w+)", problem.detail or "")
+    return f"{problem.table_name}.{column.group(1) if column else problem.constraint_name}"

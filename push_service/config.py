@@ -40,6 +40,8 @@ from push_service.model.web_address import origin
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 PREFIX = "PUSH_SERVICE_"
+BETWEEN_PROCESSES: tuple[str, ...] = ("redis://", "rediss://", "redis+cluster://")
+"""How the address of a bus begins that other processes hear."""
 _MASK = "********"
 _LARGEST_PORT = 65535
 _FOR_EVERYONE = 0o007
@@ -285,6 +287,12 @@ class Settings(BaseSettings):
     )
     bus_url: str = Field(default="local:", description="The bell between processes: local: for one process.")
     workers: int = Field(default=1, ge=1, le=256, description="Server processes. More than one needs a redis:// bus.")
+    drain_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=300,
+        description="How long, told to end, it goes on serving while it says that it is not ready.",
+    )
     trusted_proxies: Annotated[Networks, PlainValidator(_networks)] = Field(
         default=(),
         description="Networks (CIDR) of the reverse proxies whose X-Forwarded-For is believed.",
@@ -356,17 +364,8 @@ class Settings(BaseSettings):
     @field_validator("bus_url")
     @classmethod
     def _bus_url(cls, value: str) -> str:
-        if value.startswith(("redis://", "rediss://")):
-            raise ValueError("Redis is not supported yet; use local:")
-        if value != "local:":
-            raise ValueError("must be local:")
-        return value
-
-    @field_validator("workers")
-    @classmethod
-    def _workers(cls, value: int) -> int:
-        if value > 1:
-            raise ValueError("more than one worker needs a redis:// bus, which is not supported yet")
+        if value != "local:" and not value.startswith(BETWEEN_PROCESSES):
+            raise ValueError("must be local:, or redis://, rediss:// or redis+cluster:// with an address")
         return value
 
     @field_validator("encryption_key")
@@ -380,6 +379,14 @@ class Settings(BaseSettings):
     def _one_key(self) -> Settings:
         if self.encryption_key is not None and self.encryption_key_file is not None:
             raise ValueError(f"{PREFIX}ENCRYPTION_KEY: give the key or ENCRYPTION_KEY_FILE, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _several_hear_one_another(self) -> Settings:
+        if self.workers > 1 and not self.bus_url.startswith(BETWEEN_PROCESSES):
+            raise ValueError(
+                f"{PREFIX}WORKERS: more than one needs a bus between processes: {PREFIX}BUS_URL=redis://..."
+            )
         return self
 
     @property

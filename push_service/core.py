@@ -46,6 +46,8 @@ class Core:
 @asynccontextmanager
 async def open_core(settings: Settings, *, port: int | None = None, logged: bool = False) -> AsyncIterator[Core]:
     """Open the store and wire the use cases. `port` is the one listened on, where the settings leave it to chance."""
+    if settings.bus_url != "local:":
+        raise InvalidSettings("PUSH_SERVICE_BUS_URL: Redis is not supported yet; use local:")
     make_data_dir(settings)
     policy = settings.policy.to_policy()
     public_url = settings.public_url or f"http://localhost:{port or settings.listen.port}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
@@ -14,6 +14,7 @@ from push_service.model.errors import ServiceError
 from push_service.ports import Store
 
 _KEYS_SECONDS = 300
+_METRICS = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -26,7 +27,7 @@ class Readiness(msgspec.Struct, frozen=True):
 class OperationsFrontend:
     """`/livez`, `/readyz`, `/metrics`, `/.well-known/jwks.json`, `/openapi.json`. They answer whatever Host says."""
 
-    def __init__(self, store: Store, keyring: Keyring, *, measured: Callable[[], bytes]) -> None:
+    def __init__(self, store: Store, keyring: Keyring, *, measured: Callable[[], Awaitable[bytes]]) -> None:
         """Report on these parts; `measured` gives the metrics' text."""
         self._store, self._keyring, self._measured = store, keyring, measured
         self._draining = False
@@ -69,7 +70,7 @@ class OperationsFrontend:
 
     async def metrics(self, _: web.Request) -> web.StreamResponse:
         """`GET /metrics`."""
-        return web.Response(body=self._measured(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+        return web.Response(body=await self._measured(), headers=_METRICS)
 
     async def keys(self, _: web.Request) -> web.StreamResponse:
         """`GET /.well-known/jwks.json`."""

@@ -10,7 +10,7 @@ import structlog
 
 from push_service.workers.process import WorkerProcess, WorkersFailed
 
-TRIES = 4
+TRIES = 3
 """How often in a row workers may die young before the supervisor gives up, if none serves."""
 YOUNG_SECONDS = 10.0
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.2, 30.0

@@ -13,6 +13,7 @@ from push_service.workers.process import WorkerProcess, WorkersFailed
 TRIES = 3
 """How often in a row workers may die young before the supervisor gives up, if none serves."""
 YOUNG_SECONDS = 10.0
+"""Who dies sooner after coming up might as well not have come up."""
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.2, 30.0
 _log = structlog.get_logger()
 _dice = random.SystemRandom()
@@ -38,14 +39,14 @@ class Slot:
         loop = asyncio.get_running_loop()
         deaths = 0
         while True:
-            began = loop.time()
             worker = await self._start(self.number)
-            if await worker.came_up():
+            came_up, began = await worker.came_up(), loop.time()
+            if came_up:
                 worker = await self._serve(worker)
             code = await worker.ended()
             self._answer(replaced=False)
-            young = loop.time() - began < YOUNG_SECONDS
-            deaths = deaths + 1 if young and code else 0
+            died_young = code != 0 and (not came_up or loop.time() - began < YOUNG_SECONDS)
+            deaths = deaths + 1 if died_young else 0
             say = _log.warning if code else _log.info
             say("worker.ended", worker=self.number, pid=worker.process.pid, code=code)
             if deaths >= TRIES and not self._anyone_serves():

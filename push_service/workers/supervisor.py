@@ -34,9 +34,14 @@ async def supervise(settings: Settings) -> None:
     set_up_logs(settings.log_level.value, json=settings.log_format.value == "json")
     with (
         listening_socket(settings.listen) as listening,
-        tempfile.TemporaryDirectory(prefix="push-service-", dir=os.environ.get("RUNTIME_DIRECTORY")) as run_dir,
+        tempfile.TemporaryDirectory(prefix="push-service-", dir=_runtime_directory()) as run_dir,
     ):
         await Supervisor(settings, listening, run_dir).run()
+
+
+def _runtime_directory() -> str | None:
+    """The unit's own, where systemd made one; None: wherever temporary things go."""
+    return os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or None
 
 
 class Supervisor:

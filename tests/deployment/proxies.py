@@ -46,6 +46,7 @@ class Proxy:
 
     name: str
     port: int
+    plain_port: int
 
     @property
     def url(self) -> str:
@@ -169,7 +170,7 @@ async def running(name: str, folder: Path, machines: Sequence[str], chain: Path,
         process = await asyncio.create_subprocess_exec(*PROXIES[name](site), env=around, stdout=output, stderr=output)
     try:
         await _listening(site.port, process, log)
-        yield Proxy(name, site.port)
+        yield Proxy(name, site.port, site.plain_port)
     finally:
         if process.returncode is None:
             process.terminate()

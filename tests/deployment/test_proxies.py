@@ -134,6 +134,11 @@ async def test_what_is_not_for_strangers_stays_inside_and_plain_http_is_sent_to_
         ready = await browser.request("GET", "/readyz")
         assert ready.status == 200
         assert ready.headers["Strict-Transport-Security"].startswith("max-age=")
+        plain = browser.session.get(f"http://localhost:{proxy.plain_port}/sign-in?a=b", allow_redirects=False)
+        async with plain as answer:
+            assert answer.status == 308
+            assert answer.headers["Location"].startswith("https://localhost")
+            assert answer.headers["Location"].endswith("/sign-in?a=b")
 
 
 # --- one machine after the other is restarted -------------------------------------------------------------------------

@@ -39,7 +39,7 @@ from tests.support.service import Service
 from tests.support.several import Several
 
 PER_SECOND = 30
-PEOPLE = 90
+PEOPLE = 60
 MACHINES = 3
 WORKERS = 2
 PATIENCE_SECONDS = 30.0
@@ -181,7 +181,7 @@ async def _machines(folder: Path, rounds: int, seed: int, say: Say) -> Report:
         app = await _application(machines[0])
         for machine in machines:
             stack.push_async_callback(machine.kill)
-            await machine.start()
+        await asyncio.gather(*(machine.start() for machine in machines))
         between = await stack.enter_async_context(balancer([machine.port for machine in machines]))
         async with _traffic(machines[0], Address("127.0.0.1", between.port), app, seed) as traffic:
             for number in range(rounds):
@@ -190,7 +190,7 @@ async def _machines(folder: Path, rounds: int, seed: int, say: Say) -> Report:
                     await machine.start()
                     await traffic.some_more()
                 say(f"machines: round {number + 1} of {rounds}, {traffic.done} sign-ins, {len(traffic.faults)} faults")
-        codes += [await machine.stop() for machine in machines]
+        codes += await asyncio.gather(*(machine.stop() for machine in machines))
         traffic.counts["connections that no process took"] = between.refused
     title = f"{MACHINES} processes behind a balancer, each told to end and started again, {rounds} times in turn"
     return _judged(folder, f"{title} (seed {seed})", traffic, codes, rounds * MACHINES)

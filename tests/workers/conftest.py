@@ -11,6 +11,7 @@ from typing import TypeVar
 import aiohttp
 import psutil
 import pytest
+import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.several import Several
@@ -18,6 +19,18 @@ from tests.support.several import Several
 T = TypeVar("T")
 PATIENCE_SECONDS = 30.0
 MakeMachine = Callable[..., Awaitable[Several]]
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Several]:
+    """Two workers for all stories that leave two workers behind. In the end they end politely."""
+    several = Several(tmp_path_factory.mktemp("pair"), 2)
+    await several.start()
+    try:
+        yield several
+        assert await several.stop() == 0
+    finally:
+        await several.kill()
 
 
 @pytest.fixture

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 
-import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from push_service.observability import Metrics
 from push_service.workers.siblings import merged
-from tests.workers.conftest import MakeMachine, measured, until
+from tests.support.service import Service
+from tests.support.several import Several
+from tests.workers.conftest import measured, until, workers_of
 
 
 def test_metrics_of_several_are_one_text_that_prometheus_reads_with_each_family_once() -> None:
@@ -44,22 +45,20 @@ def test_a_family_that_only_a_newer_worker_knows_is_kept() -> None:
     ]
 
 
-async def test_a_sibling_that_does_not_answer_is_counted_and_the_others_are_told(machine: MakeMachine) -> None:
-    several = await machine(workers=2)
-    frozen = max(psutil.Process(several.pid).children(), key=lambda child: child.pid)
-    os.kill(frozen.pid, signal.SIGSTOP)
+async def test_a_sibling_that_does_not_answer_is_counted_and_the_others_are_told(pair: Several) -> None:
+    frozen = max(workers_of(pair))
+    os.kill(frozen, signal.SIGSTOP)
     try:
-        found = await until(lambda: measured(several, "push_service_workers_missed_total"), lambda each: len(each) == 1)
+        found = await until(lambda: measured(pair, "push_service_workers_missed_total"), lambda each: len(each) == 1)
         (missed,) = found.values()
         assert missed >= 1
     finally:
-        os.kill(frozen.pid, signal.SIGCONT)
-    await until(lambda: measured(several, "push_service_workers_missed_total"), lambda each: len(each) == 2)
+        os.kill(frozen, signal.SIGCONT)
+    await until(lambda: measured(pair, "push_service_workers_missed_total"), lambda each: len(each) == 2)
 
 
-async def test_one_process_alone_has_no_worker_label(machine: MakeMachine) -> None:
-    alone = await machine(workers=1)
-    async with alone.session() as session, session.get("/metrics") as answer:
+async def test_one_process_alone_has_no_worker_label(service: Service) -> None:
+    async with service.session() as session, session.get("/metrics") as answer:
         text = await answer.text()
     assert "worker=" not in text
-    assert "push_service_device_sockets 0.0" in text
+    assert "push_service_workers_missed_total 0.0" in text

@@ -33,6 +33,8 @@ class WorkerProcess:
         self.process = process
         self._line = line
         self._told = False
+        self.up = False
+        """Whether it has come to serve. Before that it has no manners: a signal simply ends it."""
 
     @classmethod
     async def start(cls, number: int, of: int, listening: socket.socket, run_dir: str) -> WorkerProcess:
@@ -64,12 +66,12 @@ class WorkerProcess:
         """Wait until it serves; False where it ended first. One that takes too long is killed."""
         try:
             async with asyncio.timeout(START_SECONDS):
-                return await asyncio.get_running_loop().sock_recv(self._line, 64) == READY
+                self.up = await asyncio.get_running_loop().sock_recv(self._line, 64) == READY
         except TimeoutError:
             self.kill()
-            return False
         except ConnectionError:
-            return False
+            pass  # it went without a word
+        return self.up
 
     async def ended(self) -> int:
         """Wait for its end; the exit code, negative for a signal. Nothing more is said to it after that."""

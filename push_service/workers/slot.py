@@ -36,25 +36,38 @@ class Slot:
 
     async def keep(self) -> None:
         """Start a worker, and another whenever one ends; until cancelled. Raises WorkersFailed."""
-        loop = asyncio.get_running_loop()
         deaths = 0
         while True:
-            worker = await self._start(self.number)
-            came_up, began = await worker.came_up(), loop.time()
-            if came_up:
-                worker = await self._serve(worker)
-            code = await worker.ended()
-            self._answer(replaced=False)
-            died_young = code != 0 and (not came_up or loop.time() - began < YOUNG_SECONDS)
-            deaths = deaths + 1 if died_young else 0
-            say = _log.warning if code else _log.info
-            say("worker.ended", worker=self.number, pid=worker.process.pid, code=code)
+            deaths = deaths + 1 if await self._dies_young() else 0
             if deaths >= TRIES and not self._anyone_serves():
                 raise WorkersFailed(f"worker {self.number} died {deaths} times in a row at its start, and none serves")
             if deaths:
                 # Jitter, so that the workers of a machine don't all come back to a database that is down in one moment.
                 bound = min(LONGEST_SECONDS, SHORTEST_SECONDS * 2.0**deaths)
                 await asyncio.sleep(_dice.uniform(SHORTEST_SECONDS, bound))
+
+    async def _dies_young(self) -> bool:
+        """One worker's life, and the lives of those that take its place; whether it was a short one with a bad end."""
+        loop = asyncio.get_running_loop()
+        worker = await self._started()
+        if worker is None:
+            return True
+        came_up, began = await worker.came_up(), loop.time()
+        if came_up:
+            worker = await self._serve(worker)
+        code = await worker.ended()
+        self._answer(replaced=False)
+        say = _log.warning if code else _log.info
+        say("worker.ended", worker=self.number, pid=worker.process.pid, code=code)
+        return code != 0 and (not came_up or loop.time() - began < YOUNG_SECONDS)
+
+    async def _started(self) -> WorkerProcess | None:
+        """A new worker; None where the machine gives no process now."""
+        try:
+            return await self._start(self.number)
+        except OSError as problem:
+            _log.error("worker.not_started", worker=self.number, detail=problem.strerror)
+            return None
 
     async def replace(self) -> bool:
         """Have a new worker take the place of the one that serves; False where none came up, and the old one stays."""
@@ -88,10 +101,10 @@ class Slot:
     async def _replaced(self, old: WorkerProcess) -> WorkerProcess:
         """The new worker serves before the old one is told to end."""
         self._asked.clear()
-        new = await self._start(self.number)
-        if not await new.came_up():
-            code = await new.ended()
-            _log.error("worker.not_replaced", worker=self.number, pid=new.process.pid, code=code)
+        new = await self._started()
+        if new is None or not await new.came_up():
+            if new is not None:
+                _log.error("worker.not_replaced", worker=self.number, pid=new.process.pid, code=await new.ended())
             self._answer(replaced=False)
             return old
         await old.end_within_bounds()

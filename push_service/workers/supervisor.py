@@ -98,14 +98,15 @@ class Supervisor:
         _log.info("workers.replaced", count=len(self._slots))
 
     async def _end_all(self) -> list[int]:
-        """Everybody at once; what each ended with."""
+        """Everybody at once; what those ended with that served."""
         notify.stopping()
         running = [worker for worker in self._alive if worker.process.returncode is None]
         for worker in running:
             worker.leave()
         if running and self._told.is_set():
             await asyncio.sleep(self._settings.drain_seconds)
-        return await asyncio.gather(*(worker.end_within_bounds() for worker in running))
+        codes = await asyncio.gather(*(worker.end_within_bounds() for worker in running))
+        return [code for worker, code in zip(running, codes, strict=True) if worker.up]
 
     async def _start(self, number: int) -> WorkerProcess:
         worker = await WorkerProcess.start(number, len(self._slots), self._listening, self._run_dir)

@@ -19,6 +19,7 @@ from tests.support.people import office
 from tests.support.several import Several
 from tests.workers.conftest import PATIENCE_SECONDS, MakeMachine, fetch, measured, until, workers_of
 
+_SEAT = "PUSH_WORKER_SEAT"
 REQUESTS = "push_service_http_requests_total"
 
 
@@ -129,14 +130,18 @@ async def test_sighup_replaces_workers_one_by_one_or_none_where_the_new_ones_do_
 
 async def test_workers_that_die_at_their_start_again_and_again_end_it_with_a_line(tmp_path: Path) -> None:
     several = Several(tmp_path, 2)
-    (tmp_path / "data").mkdir(mode=0o700)
-    (tmp_path / "data" / "push-service.db").write_text("no database at all, however often one opens it\n" * 100)
+    # The program of a version that can't start, called as any other: it ends before it has imported much.
+    broken = f"import os, runpy, sys; {_SEAT!r} in os.environ and sys.exit('no such library')"
+    called = "sys.argv[1:] = ['serve', '--workers', '2']"
+    whole = f"{broken}; {called}; runpy.run_module('tests.support.several', {{}}, '__main__')"
     process = await asyncio.create_subprocess_exec(
-        *several.program, env=several.environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
+        several.program[0], "-c", whole,
+        env=several.environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
     async with asyncio.timeout(PATIENCE_SECONDS):
         out, err = await process.communicate()
     assert (process.returncode, out) == (1, b"")
+    assert b"no such library" in err
     assert b"died 3 times in a row at its start, and none serves" in err.splitlines()[-1]
 
 
@@ -159,6 +164,20 @@ async def test_a_machine_that_is_to_end_is_not_ready_first_and_a_second_signal_e
     async with asyncio.timeout(PATIENCE_SECONDS):
         assert await several.process.wait() == 128 + signal.SIGTERM
     await gone(*processes)
+
+
+async def test_told_to_end_while_its_workers_start_it_ends_politely(tmp_path: Path) -> None:
+    several = Several(tmp_path, 2)
+    process = await asyncio.create_subprocess_exec(*several.program, env=several.environment)
+    supervisor = psutil.Process(process.pid)
+
+    async def started() -> int:
+        return len(supervisor.children())
+
+    await until(started, lambda count: count == 2)
+    process.terminate()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert await process.wait() == 0
 
 
 async def test_workers_do_not_outlive_their_supervisor(machine: MakeMachine) -> None:

@@ -27,6 +27,7 @@ from pydantic import (
     PlainValidator,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -368,6 +369,14 @@ class Settings(BaseSettings):
             raise ValueError("must be local:, or redis://, rediss:// or redis+cluster:// with an address")
         return value
 
+    @field_validator("workers")
+    @classmethod
+    def _several_hear_one_another(cls, value: int, others: ValidationInfo) -> int:
+        bus = others.data.get("bus_url")  # absent where it is wrong itself, which is told then
+        if value > 1 and bus is not None and not bus.startswith(BETWEEN_PROCESSES):
+            raise ValueError(f"more than one needs a bus between processes: {PREFIX}BUS_URL=redis://...")
+        return value
+
     @field_validator("encryption_key")
     @classmethod
     def _encryption_key(cls, value: SecretStr | None) -> SecretStr | None:
@@ -379,14 +388,6 @@ class Settings(BaseSettings):
     def _one_key(self) -> Settings:
         if self.encryption_key is not None and self.encryption_key_file is not None:
             raise ValueError(f"{PREFIX}ENCRYPTION_KEY: give the key or ENCRYPTION_KEY_FILE, not both")
-        return self
-
-    @model_validator(mode="after")
-    def _several_hear_one_another(self) -> Settings:
-        if self.workers > 1 and not self.bus_url.startswith(BETWEEN_PROCESSES):
-            raise ValueError(
-                f"{PREFIX}WORKERS: more than one needs a bus between processes: {PREFIX}BUS_URL=redis://..."
-            )
         return self
 
     @property

@@ -57,7 +57,7 @@ async def test_sigterm_sends_everybody_away_politely(tmp_path: Path) -> None:
 
 @pytest.mark.reliability("R-14", "R-15")
 async def test_rolling_restarts_fail_nobody_who_asks_again(tmp_path: Path) -> None:
-    report = await rolling.run(tmp_path, rounds=1, seed=7, say=silent)
+    report = await rolling.run(tmp_path, rounds=1, seed=7, say=silent, processes=2)
     assert report.faults == []
 
 

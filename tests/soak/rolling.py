@@ -40,7 +40,7 @@ from tests.support.several import Several
 
 PER_SECOND = 30
 PEOPLE = 60
-MACHINES = 3
+PROCESSES = 3
 WORKERS = 2
 PATIENCE_SECONDS = 30.0
 AGAIN_SECONDS = 0.1
@@ -155,23 +155,26 @@ class Traffic:
                 await asyncio.sleep(LOOK_SECONDS)
 
 
-async def run(folder: Path, *, rounds: int, seed: int, say: Say) -> Report:
-    """`rounds` rolling restarts of each kind; see the module."""
+async def run(folder: Path, *, rounds: int, seed: int, say: Say, processes: int = PROCESSES) -> Report:
+    """`rounds` rolling restarts of each kind, of so many processes behind the balancer; see the module."""
     allow_open_files(4000)
     tables: list[Table] = []
     faults: list[str] = []
-    for kind, chapter in (("machines", _machines), ("workers", _workers)):
+    for kind in ("machines", "workers"):
         place = folder / kind
         place.mkdir()
-        report = await chapter(place, rounds, seed, say)
+        if kind == "machines":
+            report = await _machines(place, rounds, seed, say, processes)
+        else:
+            report = await _workers(place, rounds, seed, say)
         tables += report.tables
         faults += report.faults
     return Report(tables, at_most(faults))
 
 
-async def _machines(folder: Path, rounds: int, seed: int, say: Say) -> Report:
+async def _machines(folder: Path, rounds: int, seed: int, say: Say, processes: int) -> Report:
     """Processes that know nothing of one another behind a balancer: SIGTERM and start, each in turn."""
-    machines = [Service(folder if not number else folder / str(number), **WIDE_OPEN) for number in range(MACHINES)]
+    machines = [Service(folder if not number else folder / str(number), **WIDE_OPEN) for number in range(processes)]
     first = machines[0].environment
     for machine in machines[1:]:
         machine.folder.mkdir()
@@ -192,8 +195,8 @@ async def _machines(folder: Path, rounds: int, seed: int, say: Say) -> Report:
                 say(f"machines: round {number + 1} of {rounds}, {traffic.done} sign-ins, {len(traffic.faults)} faults")
         codes += await asyncio.gather(*(machine.stop() for machine in machines))
         traffic.counts["connections that no process took"] = between.refused
-    title = f"{MACHINES} processes behind a balancer, each told to end and started again, {rounds} times in turn"
-    return _judged(folder, f"{title} (seed {seed})", traffic, codes, rounds * MACHINES)
+    title = f"{processes} processes behind a balancer, each told to end and started again, {rounds} times in turn"
+    return _judged(folder, f"{title} (seed {seed})", traffic, codes, rounds * processes)
 
 
 async def _workers(folder: Path, rounds: int, seed: int, say: Say) -> Report:

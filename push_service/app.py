@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
 import gc
-import signal
-import socket
-import sys
 from contextlib import AsyncExitStack
 from http import HTTPStatus
 
@@ -17,7 +13,7 @@ from aiohttp import web
 from aiohttp.log import server_logger
 
 from push_service.answers import Answers
-from push_service.config import Endpoint, InvalidSettings, Settings
+from push_service.config import Settings
 from push_service.core import Core, open_core
 from push_service.crypto.keyring import Keyring
 from push_service.delivery.receipts import Receipts
@@ -37,9 +33,13 @@ from push_service.ports import APPLICATIONS, SIGNING_KEYS
 from push_service.verifier import Verifier
 from push_service.waits import Waits
 from push_service.waking import Waking, opened_waking
+from push_service.workers.listening import endpoint_of, listening_socket
+from push_service.workers.orders import orders_alone, orders_at
+from push_service.workers.seat import Seat
+from push_service.workers.siblings import Siblings
 
 BACKLOG = 4096
-DRAIN_SECONDS = 10.0
+FINISH_SECONDS = 10.0
 KEYS_AGAIN_SECONDS = 1.0
 LINGERING_SECONDS = 2.0
 """How long the rest of a body is still taken in after its refusal, so that the refusal arrives before the end does."""
@@ -48,9 +48,14 @@ LINGERING_SECONDS = 2.0
 class Server:
     """The parts that listen, around a core."""
 
-    def __init__(self, core: Core, waking: Waking | None = None) -> None:
-        """Wire the front-ends. Without `waking` no phone is woken: it connects, or asks."""
+    def __init__(self, core: Core, waking: Waking | None = None, seat: Seat | None = None) -> None:
+        """Wire the front-ends, for one process alone or for one of several workers.
+
+        Without `waking` no phone is woken: it connects, or asks.
+        """
         self.core, self.waking = core, waking
+        self.siblings = None if seat is None else Siblings(seat, core.metrics.text, core.metrics.sibling_missed)
+        self.leaving = False
         store, bus, proxies = core.store, core.bus, core.settings.trusted_proxies
         idempotency = Idempotency(store, core.sealer)
         policy = core.settings.policy.to_policy()
@@ -69,7 +74,9 @@ class Server:
         answers = Answers(store, core.decisions, policy)
         self.receipts = Receipts(store, bus)
         self.housekeeping = Housekeeping(store, core.decisions, push_token_days=core.settings.firebase.token_days)
-        self.operations = OperationsFrontend(store, bus, core.keyring, measured=core.metrics.text)
+        self.operations = OperationsFrontend(
+            store, bus, core.keyring, measured=self.siblings.gathered if self.siblings else self._measured_alone
+        )
         self.sockets = DeviceSocketFrontend(
             answers, core.registrar, store, bus, self.receipts, own_origin=core.public_url
         )
@@ -114,36 +121,50 @@ class Server:
         if waking:
             self.operations.alarm_by(waking.alarms)
 
+    def leave(self) -> None:
+        """Not ready any more. Everything else goes on, until a proxy has noticed."""
+        self.leaving = True
+        self.operations.drain()
+
+    async def _measured_alone(self) -> bytes:
+        return self.core.metrics.text()
+
     def _observe(self, request: web.Request, status: int, seconds: float) -> None:
         self.core.metrics.request(http.route_of(request), request.method, status, seconds)
 
     async def _let_go(self, _: web.Request, response: web.StreamResponse) -> None:
-        """A response-prepare signal: while ending, an answer is its connection's last; the next goes elsewhere."""
-        if self.waits.draining and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+        """A response-prepare signal: from now on an answer is its connection's last; the next goes elsewhere."""
+        if self.leaving and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
             response.force_close()
             response.headers["Connection"] = "close"
 
 
-async def serve(settings: Settings) -> None:
-    """Listen until SIGTERM or SIGINT, then end politely: no new work, answers finished, sockets sent away."""
-    set_up_logs(settings.log_level.value, json=settings.log_format.value == "json")
+async def serve(settings: Settings, seat: Seat | None = None) -> None:
+    """Listen until told to end, then end politely: no new work, answers finished, sockets sent away.
+
+    Alone, or as one of several workers: on that seat.
+    """
+    set_up_logs(
+        settings.log_level.value, json=settings.log_format.value == "json", worker=None if seat is None else seat.number
+    )
     server_logger.addFilter(http.QuietAboutMalformed())
-    bound = _bound(settings.listen)
-    port = bound.getsockname()[1]
     async with AsyncExitStack() as stack:
-        stack.callback(bound.close)
-        core = await stack.enter_async_context(open_core(settings, port=port, logged=True))
+        bound = stack.enter_context(listening_socket(settings.listen) if seat is None else seat.listening_socket())
+        address = endpoint_of(bound)
+        orders = stack.enter_context(orders_alone(address, settings.drain_seconds) if seat is None else orders_at(seat))
+        core = await stack.enter_async_context(open_core(settings, port=address.port, logged=True))
         waking = await opened_waking(stack, core)
-        server = Server(core, waking)
+        server = Server(core, waking, seat)
+        if server.siblings is not None:
+            await stack.enter_async_context(server.siblings.giving())
         await stack.enter_async_context(core.bus.attach(APPLICATIONS, core.applications.changed))
         keys_rung = asyncio.Event()
         await stack.enter_async_context(core.bus.attach(SIGNING_KEYS, keys_rung.set))
-        stopping = _stopping()
         runner = web.AppRunner(
             server.app,
             access_log=None,
             handler_cancellation=True,
-            shutdown_timeout=DRAIN_SECONDS,
+            shutdown_timeout=FINISH_SECONDS,
             keepalive_timeout=75,
             lingering_time=LINGERING_SECONDS,
             auto_decompress=False,  # compressed bodies are refused: nobody is made to unpack one
@@ -160,11 +181,11 @@ async def serve(settings: Settings) -> None:
         if waking:
             tasks.append(asyncio.create_task(waking.run()))
         stack.push_async_callback(_end, tasks)
-        address = dataclasses.replace(settings.listen, port=port)
-        print(f"push-service listening on http://{address}", flush=True)  # noqa: T201 - the promised line
+        orders.ready()
         _calm_the_collector()
-        await stopping.wait()
-        server.operations.drain()
+        await orders.leave.wait()
+        server.leave()
+        await orders.end.wait()
         if waking:
             waking.drain()
         await site.stop()
@@ -200,34 +221,3 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-def _stopping() -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT.
-
-    A second one ends the process hard, which loses nothing that was acknowledged.
-    """
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop(number: int) -> None:
-        if stopping.is_set():
-            sys.exit(128 + number)
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
-    return stopping
-
-
-def _bound(endpoint: Endpoint) -> socket.socket:
-    """The socket to listen on, bound before anything else, so that a port left to chance is known."""
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((endpoint.host, endpoint.port))
-    except OSError as problem:
-        bound.close()
-        raise InvalidSettings(f"PUSH_SERVICE_LISTEN: {endpoint} can't be listened on: {problem.strerror}") from problem
-    return bound

@@ -27,6 +27,7 @@ from pydantic import (
     PlainValidator,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -41,6 +42,8 @@ from push_service.model.web_address import origin
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 PREFIX = "PUSH_SERVICE_"
+BETWEEN_PROCESSES: tuple[str, ...] = ("redis://", "rediss://", "redis+cluster://", "rediss+cluster://")
+"""How the address of a bus begins that other processes hear."""
 _MASK = "********"
 _URLS = frozenset({"bus_url", "database_url"})
 """Settings that are secret where they hold a password."""
@@ -359,6 +362,12 @@ class Settings(BaseSettings):
         description="The bell between processes: local: for one, redis://, rediss:// or redis+cluster:// for many.",
     )
     workers: int = Field(default=1, ge=1, le=256, description="Server processes. More than one needs a redis:// bus.")
+    drain_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=300,
+        description="How long, told to end, it goes on serving while it says that it is not ready.",
+    )
     trusted_proxies: Annotated[Networks, PlainValidator(_networks)] = Field(
         default=(),
         description="Networks (CIDR) of the reverse proxies whose X-Forwarded-For is believed.",
@@ -439,9 +448,10 @@ class Settings(BaseSettings):
 
     @field_validator("workers")
     @classmethod
-    def _workers(cls, value: int) -> int:
-        if value > 1:
-            raise ValueError("more than one worker needs a redis:// bus, and is not supported yet")
+    def _several_hear_one_another(cls, value: int, others: ValidationInfo) -> int:
+        bus = others.data.get("bus_url")  # absent where it is wrong itself, which is told then
+        if value > 1 and bus is not None and not bus.startswith(BETWEEN_PROCESSES):
+            raise ValueError(f"more than one needs a bus between processes: {PREFIX}BUS_URL=redis://...")
         return value
 
     @field_validator("encryption_key")

@@ -6,9 +6,11 @@ starts fast.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from push_service.administrator import Administrator
@@ -129,8 +131,13 @@ def _store(
     )
 
 
+def _is_credential(path: Path) -> bool:
+    """Whether systemd handed the file over (LoadCredential=)."""
+    return path.parent == Path(os.environ.get("CREDENTIALS_DIRECTORY") or os.devnull)
+
+
 def _key(settings: Settings) -> bytes:
     try:
-        return key_from_file(settings.key_file)
+        return key_from_file(settings.key_file, group_may_read=_is_credential(settings.key_file))
     except (OSError, ValueError) as problem:
         raise InvalidSettings(f"PUSH_SERVICE_ENCRYPTION_KEY_FILE: {problem}") from problem

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import IO, AnyStr, BinaryIO, Generic, TextIO, cast
@@ -71,6 +72,11 @@ class Metrics:
         self._tokens = Counter(
             "push_service_push_tokens_retired", "Push tokens forgotten.", ("code",), registry=self.registry
         )
+        self._siblings_missed = Counter(
+            "push_service_workers_missed",
+            "Workers of this machine that did not give their metrics when this one was scraped.",
+            registry=self.registry,
+        )
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Measure a level whenever it is asked for."""
@@ -94,6 +100,10 @@ class Metrics:
         """Count a wake-up that was tried."""
         self._wakes.labels(report.outcome.value, report.code).inc()
         self._wake_seconds.observe(seconds)
+
+    def sibling_missed(self) -> None:
+        """Count a worker whose metrics are missing from a scrape."""
+        self._siblings_missed.inc()
 
     def committed(self, audit: Audit) -> None:
         """Count what an audit record says."""
@@ -169,8 +179,11 @@ class _Lines(Generic[AnyStr]):
             self._file.flush()
 
 
-def set_up_logs(level: str, *, json: bool) -> None:
-    """Log to standard error, from this level on, as JSON lines or for a terminal."""
+def set_up_logs(level: str, *, json: bool, worker: int | None = None) -> None:
+    """Log to standard error, from this level on, as JSON lines or for a terminal.
+
+    One of several workers says in each line which it is.
+    """
     threshold = logging.getLevelNamesMapping()[level.upper()]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(serializer=_json)
@@ -183,6 +196,10 @@ def set_up_logs(level: str, *, json: bool) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    plain = "%(levelname)s %(name)s %(message)s"
+    if worker is not None:
+        processors.append(_Signature(worker))
+        plain = f"worker={worker} pid={os.getpid()} {plain}"
     if json:
         processors.append(_tracebacks)
     structlog.configure(
@@ -193,9 +210,18 @@ def set_up_logs(level: str, *, json: bool) -> None:
         else structlog.WriteLoggerFactory(file=cast("TextIO", _Lines(sys.stderr))),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(
-        level=max(threshold, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s"
-    )
+    logging.basicConfig(level=max(threshold, logging.WARNING), stream=sys.stderr, format=plain)
+
+
+class _Signature:
+    """Signs each event with who says it, where there are several."""
+
+    def __init__(self, worker: int) -> None:
+        self._worker, self._pid = worker, os.getpid()
+
+    def __call__(self, _: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["worker"], event["pid"] = self._worker, self._pid
+        return event
 
 
 def _json(event: object, **_: object) -> bytes:

@@ -121,7 +121,7 @@ def test_a_value_is_read_and_shown(environment: Callable[..., Settings], name: s
         ("BUS_URL", "redis://localhost/3", "bells know no database numbers"),
         ("BUS_URL", "redis://word@localhost", "credentials are written USER:PASSWORD@"),
         ("BUS_URL", "redis://one,two", "several servers are named only of a cluster"),
-        ("WORKERS", "2", "more than one worker needs a redis:// bus"),
+        ("WORKERS", "2", "more than one needs a bus between processes"),
         ("WORKERS", "0", "must be greater than or equal to 1"),
         ("TRUSTED_PROXIES", "10.0.0.1/8", "has host bits set"),
         ("TRUSTED_PROXIES", "proxy.example.org", "does not appear to be"),
@@ -151,6 +151,13 @@ def test_a_mistake_is_told_in_one_line_that_begins_with_the_setting(
     assert line.startswith(f"PUSH_SERVICE_{name}: ")
     assert said in line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("bus", ["redis://localhost", "rediss://localhost", "redis+cluster://localhost"])
+def test_several_workers_are_accepted_where_a_bus_between_processes_is_named(
+    environment: Callable[..., Settings], bus: str
+) -> None:
+    assert environment(WORKERS="2", BUS_URL=bus).workers == 2
 
 
 def test_every_mistake_is_told_at_once_by_the_name_that_was_written(

@@ -116,10 +116,13 @@ def told_in_one_line() -> Iterator[None]:
 
 def _lines(error: Exception) -> tuple[str, ...]:
     from push_service.config import InvalidSettings  # noqa: PLC0415 - see TYPE_CHECKING above
+    from push_service.workers.process import WorkersFailed  # noqa: PLC0415
 
     match error:
         case ServiceError():
             return (error.detail,)
+        case WorkersFailed():
+            return (str(error),)
         case InvalidSettings():
             return error.faults
         case OSError():

@@ -62,11 +62,14 @@ class Sealer:
         return base64url(mac.finalize())
 
 
-def key_from_file(path: Path) -> bytes:
-    """Read the key, made at first use, mode 0600. Raises ValueError where others may read it or it is no key."""
+def key_from_file(path: Path, *, group_may_read: bool = False) -> bytes:
+    """Read the key, made at first use, mode 0600. Raises ValueError where others may read it or it is no key.
+
+    `group_may_read` is for systemd's credentials: an access list for the service's user alone shows as a group's right.
+    """
     if not path.exists():
         _make_key_file(path)
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+    if stat.S_IMODE(path.stat().st_mode) & (0o037 if group_may_read else 0o077):
         msg = f"{path} can be read by others; make it mode 0600"
         raise ValueError(msg)
     return key_from_text(path.read_text())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
@@ -14,6 +14,7 @@ from push_service.model.errors import ServiceError
 from push_service.ports import Bus, Store
 
 _KEYS_SECONDS = 300
+_METRICS = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -27,7 +28,7 @@ class Readiness(msgspec.Struct, frozen=True):
 class OperationsFrontend:
     """`/livez`, `/readyz`, `/metrics`, `/.well-known/jwks.json`, `/openapi.json`. They answer whatever Host says."""
 
-    def __init__(self, store: Store, bus: Bus, keyring: Keyring, *, measured: Callable[[], bytes]) -> None:
+    def __init__(self, store: Store, bus: Bus, keyring: Keyring, *, measured: Callable[[], Awaitable[bytes]]) -> None:
         """Report on these parts; `measured` gives the metrics' text."""
         self._store, self._bus, self._keyring, self._measured = store, bus, keyring, measured
         self._alarms: Callable[[], dict[str, str]] = dict
@@ -77,7 +78,7 @@ class OperationsFrontend:
 
     async def metrics(self, _: web.Request) -> web.StreamResponse:
         """`GET /metrics`."""
-        return web.Response(body=self._measured(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+        return web.Response(body=await self._measured(), headers=_METRICS)
 
     async def keys(self, _: web.Request) -> web.StreamResponse:
         """`GET /.well-known/jwks.json`."""

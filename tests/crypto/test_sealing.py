@@ -104,6 +104,19 @@ def test_a_file_that_others_may_read_or_write_is_refused(tmp_path: Path, mode: i
         key_from_file(path)
 
 
+@pytest.mark.security("S-68")
+@pytest.mark.parametrize(("mode", "fits"), [(0o440, True), (0o660, False), (0o444, False)])
+def test_a_credential_of_systemd_may_show_a_right_to_read_for_its_group(tmp_path: Path, mode: int, fits: bool) -> None:  # noqa: FBT001
+    path = tmp_path / "key"
+    made = key_from_file(path)
+    path.chmod(mode)
+    if fits:
+        assert key_from_file(path, group_may_read=True) == made
+    else:
+        with pytest.raises(ValueError, match="0600"):
+            key_from_file(path, group_may_read=True)
+
+
 def test_all_who_start_at_once_get_the_same_key(tmp_path: Path) -> None:
     """Each either makes the file or finds it whole."""
     for round_ in range(20):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import drain, durability, expiry, herd, hints, kills, leaks, races, undead
+from tests.soak import drain, durability, expiry, herd, hints, kills, leaks, races, rolling, undead
 from tests.soak.mutants import Mutant
 from tests.soak.story import silent
 
@@ -52,6 +52,12 @@ async def test_clients_that_go_away_leave_nothing_behind(tmp_path: Path) -> None
 @pytest.mark.reliability("R-15")
 async def test_sigterm_sends_everybody_away_politely(tmp_path: Path) -> None:
     report = await drain.run(tmp_path, rounds=100, seed=7, say=silent)
+    assert report.faults == []
+
+
+@pytest.mark.reliability("R-14", "R-15")
+async def test_rolling_restarts_fail_nobody_who_asks_again(tmp_path: Path) -> None:
+    report = await rolling.run(tmp_path, rounds=1, seed=7, say=silent, processes=2)
     assert report.faults == []
 
 

@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.machine import LimitError, describe
-from tests.soak import drain, durability, expiry, herd, hints, kills, leaks, races, undead
+from tests.soak import drain, durability, expiry, herd, hints, kills, leaks, races, rolling, undead
 from tests.soak.durability import NoTracerError
 from tests.soak.story import Report, Story
 
@@ -47,6 +47,7 @@ STORIES: Mapping[str, Told] = {
     "durability": Told(durability.run, 500, "approvals traced", "R-02"),
     "leaks": Told(leaks.run, 5000, "connections a visit", "R-08, R-13"),
     "drain": Told(drain.run, 1000, "polls and sockets", "R-15"),
+    "rolling": Told(rolling.run, 10, "times everything restarted in turn", "R-14, R-15"),
     "undead": Told(undead.run, 20, "times stopped and continued", "R-16"),
     "herd": Told(herd.run, 5000, "phones", "R-17"),
     "expiry": Told(expiry.run, 10, "times everything runs out", "R-19"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from .balancer import Balancer
+from .balancer import balancer
 from .service import Service
 
 
@@ -17,11 +18,11 @@ class Fleet(Service):
         super().__init__(folder, **settings)
         shared = {"PUBLIC_URL": self.url, **settings}
         self.members = tuple(Service(folder, f"server{n + 1}", **shared) for n in range(processes))
-        self._balancer: Balancer | None = None
+        self._front: _Front | None = None
 
     @property
     def running(self) -> bool:
-        return self._balancer is not None
+        return self._front is not None
 
     @property
     def pid(self) -> int:
@@ -39,18 +40,38 @@ class Fleet(Service):
             here = f"127.0.0.1:{member.port}"
             member.environment = {**self.environment, "PUSH_SERVICE_LISTEN": here}
         await asyncio.gather(*(member.start() for member in self.members))
-        self._balancer = await Balancer(self.port, [member.port for member in self.members]).__aenter__()
+        self._front = _Front([member.port for member in self.members], self.port)
 
     async def stop(self) -> int:
         codes = await asyncio.gather(*(member.stop() for member in self.members))
-        await self._close()
+        self._close()
         return max(codes)
 
     async def kill(self) -> None:
         await asyncio.gather(*(member.kill() for member in self.members))
-        await self._close()
+        self._close()
 
-    async def _close(self) -> None:
-        balancer, self._balancer = self._balancer, None
-        if balancer is not None:
-            await balancer.__aexit__()
+    def _close(self) -> None:
+        front, self._front = self._front, None
+        if front is not None:
+            front.close()
+
+
+class _Front:
+    """A balancer on an event loop of its own: it serves whichever loop the story runs on."""
+
+    def __init__(self, ports: Sequence[int], port: int) -> None:
+        self._listening = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ports, port)), daemon=True)
+        self._thread.start()
+        assert self._listening.wait(10), "the balancer does not listen"
+
+    async def _serve(self, ports: Sequence[int], port: int) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        async with balancer(ports, port):
+            self._listening.set()
+            await self._over.wait()
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()

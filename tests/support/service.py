@@ -24,7 +24,7 @@ class Service:
     def __init__(self, folder: Path, name: str = "server", **settings: str) -> None:
         """Settings are named without prefix: `POLICY__SIGN_IN_SECONDS="5"`. The log is called after `name`."""
         self.folder, self._log = folder, folder / f"{name}.log"
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PUSH_SERVICE_")},
@@ -116,7 +116,7 @@ class Service:
         return aiohttp.ClientSession(self.url, timeout=aiohttp.ClientTimeout(total=90))
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

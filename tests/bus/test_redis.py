@@ -192,5 +192,5 @@ async def test_where_counting_is_forbidden_it_is_unknown_and_all_else_goes_on(re
 async def test_what_rang_last_before_a_process_ends_is_heard(there: RedisBus, shared_redis: RedisServer) -> None:
     async with there.listen(TOPIC) as listener:
         async with RedisBus(shared_redis.url) as ending:
-            await ending.ring([TOPIC])
+            await ending.ring([*(Topic.sign_in(SignInId(f"si_other{n}")) for n in range(5000)), TOPIC])
         assert await listener.heard(SOON) < SOON

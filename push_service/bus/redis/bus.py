@@ -19,7 +19,8 @@ from push_service.ports import Bell, Topic
 from .address import Address, parse
 from .alone import Alone
 from .cluster import Cluster
-from .node import Node, Subscription
+from .node import Node
+from .subscription import Subscription
 from .wire import Channel, channel_of, new_origin, topic_of
 
 T = TypeVar("T")

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from .address import Address
 from .link import Link, Lost, Reply
+from .subscription import Opens, Subscription, over
 from .wire import Channel, Origin
 
 CONFIRM_SECONDS = 0.25
@@ -50,27 +51,6 @@ class Owner(Protocol):
     def changed(self) -> None:
         """A node's `trouble` came or went."""
         ...
-
-
-class Subscription:
-    """One channel, with how many listen to it in this process."""
-
-    __slots__ = ("channel", "early", "listeners", "live", "node", "waiting")
-
-    def __init__(self, node: Node, channel: Channel) -> None:
-        """Nobody listens yet."""
-        self.node, self.channel, self.listeners = node, channel, 0
-        self.live = False
-        self.early = False
-        """Someone entered before the confirmation."""
-        self.waiting: list[asyncio.Future[None]] = []
-
-    def let_in(self) -> None:
-        """Nobody waits for the confirmation any more: it has come, or won't."""
-        for each in self.waiting:
-            if not each.done():
-                each.set_result(None)
-        self.waiting.clear()
 
 
 class Node:
@@ -119,7 +99,7 @@ class Node:
         loop = asyncio.get_running_loop()
         waiting = loop.create_future()
         subscription.waiting.append(waiting)
-        timer = loop.call_later(CONFIRM_SECONDS, _over, waiting)
+        timer = loop.call_later(CONFIRM_SECONDS, over, waiting)
         try:
             await waiting
         finally:
@@ -252,7 +232,7 @@ class Node:
         self.outbox = dict.fromkeys((*self._unconfirmed, *self.outbox))
         self._unconfirmed.clear()
         for barrier in self._barriers:
-            _over(barrier)
+            over(barrier)
         self._barriers.clear()
         self._owner.changed()
 
@@ -280,7 +260,7 @@ class Node:
             link.wake()
             return
         for barrier in self._barriers:
-            link.say(b"PING", take=_Opens(barrier))
+            link.say(b"PING", take=Opens(barrier))
         self._barriers.clear()
 
     def beat(self) -> None:
@@ -331,25 +311,8 @@ class Node:
             link.say_of(command, channels, take)
 
 
-class _Opens:
-    """Opens a barrier when the reply has come: all that was said before it is with the server."""
-
-    __slots__ = ("_barrier",)
-
-    def __init__(self, barrier: asyncio.Future[None]) -> None:
-        self._barrier = barrier
-
-    def __call__(self, _: Reply) -> None:
-        _over(self._barrier)
-
-
 def _gone(_: Reply) -> None:
     """Nothing waits for the end of a subscription."""
-
-
-def _over(waiting: asyncio.Future[None]) -> None:
-    if not waiting.done():
-        waiting.set_result(None)
 
 
 def _why(ended: Exception) -> str:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from bench import idle_devices, load, passwords, sign_in
+from bench import idle_devices, load, overload, passwords, sign_in
 from bench.document import PlaceError, fill_in_file, markdown
 from bench.machine import LimitError, cores, describe
 from bench.people import RegistrationError
@@ -69,6 +69,16 @@ def _load(
 ) -> None:
     """Thousands wait while fifty a second sign in."""
     _run("load", load.run, Options(seconds=seconds, waiting=waiting), json)
+
+
+@commands.command("overload")
+def _overload(
+    seconds: Seconds = None,
+    people: Annotated[int | None, typer.Option(min=16, help="How many browsers and phones the load has.")] = None,
+    json: Json = None,
+) -> None:
+    """Three times as many begin as can be served."""
+    _run("overload", overload.run, Options(seconds=seconds, people=people), json)
 
 
 @commands.command("markdown")

@@ -19,6 +19,8 @@ from push_service.crypto.passwords import Argon2Passwords
 from push_service.crypto.sealing import Sealer, key_from_file
 from push_service.decisions import Decisions
 from push_service.drafts import Drafter
+from push_service.funnel import Funnel
+from push_service.hops import Hops
 from push_service.observability import Metrics, log_committed
 from push_service.registrar import Registrar
 from push_service.store.sqlite import SqliteStore
@@ -41,6 +43,7 @@ class Core:
     registrar: Registrar
     drafter: Drafter
     metrics: Metrics
+    hops: Hops
 
 
 @asynccontextmanager
@@ -52,9 +55,12 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
     sealer = Sealer(settings.key or _key(settings))
     bus, metrics = LocalBus(), Metrics()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(SqliteStore(settings.database_file, sealer, foreign=bus.ring_now))
+        hops = Funnel(metrics.registry) if logged else Hops()
+        store = await stack.enter_async_context(
+            SqliteStore(settings.database_file, sealer, foreign=bus.ring_now, hops=hops)
+        )
         observers = (metrics.committed, log_committed) if logged else ()
-        decisions = Decisions(store, bus, observers)
+        decisions = Decisions(store, bus, observers, hops)
         passwords = Argon2Passwords(
             concurrency=settings.password_hash_concurrency,
             waiting=settings.password_hash_waiting,
@@ -88,6 +94,7 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
             ),
             drafter=drafter,
             metrics=metrics,
+            hops=hops,
         )
 
 

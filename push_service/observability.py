@@ -58,6 +58,7 @@ class Metrics:
             "push_service_refusals", "Refusals that were recorded.", ("kind", "code"), registry=self.registry
         )
         self._fraud = Counter("push_service_fraud_reports", "Fraud reported by people.", registry=self.registry)
+        self._shed = Counter("push_service_begins_shed", "Begins turned away by overload.", registry=self.registry)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Measure a level whenever it is asked for."""
@@ -72,6 +73,10 @@ class Metrics:
             series = self._series[route, method, status] = (counter, histogram)
         series[0].inc()
         series[1].observe(seconds)
+
+    def shed(self) -> None:
+        """Count a begin that was turned away because there was too much to do."""
+        self._shed.inc()
 
     def committed(self, audit: Audit) -> None:
         """Count what an audit record says."""

@@ -106,6 +106,10 @@ class PagesFrontend:
         As `POST /v1/sign-ins` by our own page, for whichever application sent the browser here.
         """
         cookies.require_own_page(request, self._public_url)
+        with self._sign_in.gate.entered():
+            return await self._begin(request)
+
+    async def _begin(self, request: web.Request) -> web.StreamResponse:
         raw = await http.read_body(request)
         body = decode(raw, BeginBody)
         application = await self._application(body)

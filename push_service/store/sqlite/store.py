@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from push_service.crypto.sealing import Sealer
+from push_service.hops import Hops
 from push_service.model.application import Application
 from push_service.model.challenge import DeliveryState
 from push_service.model.decision import Audit, Decision, Remembered, Rule
@@ -66,16 +67,17 @@ class SqliteStore:
         *,
         clock: Clock = system_clock,
         foreign: Callable[[Sequence[Topic]], None] = lambda _: None,
+        hops: Hops | None = None,
     ) -> None:
         """Keep everything in `path`, with secret columns sealed."""
-        self._path, self._clock, self._foreign = path, clock, foreign
+        self._path, self._clock, self._foreign, self._hops = path, clock, foreign, hops
         self._map = Rows(sealer)
 
     async def __aenter__(self) -> Self:
         """Migrate, and start the writer."""
         await asyncio.to_thread(migrate, self._path)
         self._reader = connect(self._path, read_only=True)
-        self._writer = Writer(self._path, self._clock, self._foreign)
+        self._writer = Writer(self._path, self._clock, self._foreign, self._hops)
         return self
 
     async def __aexit__(

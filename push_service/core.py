@@ -6,6 +6,7 @@ starts fast.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
     sealer = Sealer(settings.key or _key(settings))
     bus, metrics = LocalBus(), Metrics()
     async with AsyncExitStack() as stack:
-        hops = Funnel(metrics.registry) if logged else Hops()
+        hops = await stack.enter_async_context(_hops(settings, metrics)) if logged else Hops()
         store = await stack.enter_async_context(
             SqliteStore(settings.database_file, sealer, foreign=bus.ring_now, hops=hops)
         )
@@ -96,6 +97,25 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
             metrics=metrics,
             hops=hops,
         )
+
+
+@asynccontextmanager
+async def _hops(settings: Settings, metrics: Metrics) -> AsyncIterator[Hops]:
+    """Who hears the hops: the metrics, and where traces are asked for those, too."""
+    funnel, endpoint = Funnel(metrics.registry), settings.telemetry.traces_endpoint
+    if endpoint is None:
+        yield funnel
+        return
+    try:
+        from push_service.traces import Traces  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError as missing:
+        told = "traces need the extra `telemetry`: pip install 'push-service[telemetry]'"
+        raise InvalidSettings(f"PUSH_SERVICE_TELEMETRY__TRACES_ENDPOINT: {told} ({missing})") from missing
+    traces = Traces(funnel, endpoint, settings.telemetry.traces_share)
+    try:
+        yield traces
+    finally:
+        await asyncio.to_thread(traces.close)
 
 
 def _key(settings: Settings) -> bytes:

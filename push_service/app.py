@@ -112,6 +112,7 @@ class Server:
         metrics.gauge("begins_under_way", "Sign-ins being begun.", lambda: self.gate.under_way)
         metrics.gauge("begins_bound", "How many may be begun at once.", lambda: self.gate.bound)
         metrics.gauge("writes_queued", "Writes queued or running.", lambda: store.queued)
+        metrics.gauge("store_disk_free_bytes", "Room on the store's disk.", lambda: store.disk_free)
         metrics.gauge("passwords_hashing", "Passwords being hashed or waiting.", lambda: core.passwords.taken)
         metrics.gauge("listeners", "Waiters and sockets that hear the bell.", lambda: bus.listening)
 

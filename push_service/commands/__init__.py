@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from push_service.commands import application, config, doctor, keys, serve, user, user_import
+from push_service.commands import application, config, doctor, keys, serve, store, store_backup, user, user_import
 from push_service.commands.running import ConfigOption
 
 app = typer.Typer(
@@ -32,3 +32,5 @@ user.app.command("import")(user_import.import_users)
 app.add_typer(user.app, name="user")
 app.add_typer(application.app, name="application")
 app.add_typer(keys.app, name="keys")
+store.app.command("backup")(store_backup.backup)
+app.add_typer(store.app, name="store")

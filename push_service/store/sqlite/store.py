@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -91,6 +92,11 @@ class SqliteStore:
     def queued(self) -> int:
         """How many writes are queued or running."""
         return self._writer.outstanding
+
+    @property
+    def disk_free(self) -> int:
+        """Bytes that are free where the file is."""
+        return shutil.disk_usage(self._path.parent).free
 
     async def now(self) -> Instant:
         """See ports.Store."""

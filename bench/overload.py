@@ -25,7 +25,7 @@ from bench.machine import allow_open_files, cores, pinned
 from bench.processes import Server
 from bench.results import Options, Table, errors_text
 
-PEOPLE = 512
+PEOPLE = 1000
 AT_CAPACITY = 128
 SECONDS = 10.0
 TIMES = 3.0
@@ -43,7 +43,8 @@ class Phase:
     asked_per_second: float
     completed_per_second: float
     refused_per_second: float
-    refusal: Latency
+    refusal: Latency | None
+    """None where nobody was refused."""
     answer_to_browser: Latency
     whole_less_thinking: Latency
     nobody_free: int
@@ -66,8 +67,8 @@ class OverloadResult:
             "sign-ins completed a second": lambda phase: f"{phase.completed_per_second:,.0f}",
             "of capacity %": lambda phase: f"{phase.completed_per_second / self.capacity * 100:.0f}",
             "begins refused a second": lambda phase: f"{phase.refused_per_second:,.0f}",
-            "refusal p50 ms": lambda phase: _ms(phase.refusal.p50),
-            "refusal p99 ms": lambda phase: _ms(phase.refusal.p99),
+            "refusal p50 ms": lambda phase: _ms(phase.refusal.p50 if phase.refusal else None),
+            "refusal p99 ms": lambda phase: _ms(phase.refusal.p99 if phase.refusal else None),
             "answer→browser p50 ms": lambda phase: _ms(phase.answer_to_browser.p50),
             "answer→browser p99 ms": lambda phase: _ms(phase.answer_to_browser.p99),
             "whole less thinking p50 ms": lambda phase: _ms(phase.whole_less_thinking.p50),
@@ -95,11 +96,11 @@ async def _phases(server: Server, pairs: Sequence[Pair], seconds: float, console
     try:
         with console.status("capacity"):
             capacity = (await closed_loop(server, pairs[:AT_CAPACITY], seconds)).per_second
-        phases = []
+        phases, recovery = [], min(RECOVERY, seconds)
         for name, rate, lead in (
-            ("half of capacity", capacity / 2, 1.0),
-            ("three times capacity", TIMES * capacity, 2.0),
-            ("half, ten seconds later", capacity / 2, RECOVERY),
+            ("half of capacity", capacity / 2, min(1.0, seconds)),
+            ("three times capacity", TIMES * capacity, min(2.0, seconds)),
+            (f"half, {recovery:.0f} seconds later", capacity / 2, recovery),
         ):
             with console.status(name):
                 phases.append(await _Open(server, pairs).measure(name, max(1.0, rate), lead, seconds))
@@ -146,7 +147,7 @@ class _Open:
             asked_per_second=window.asked / elapsed,
             completed_per_second=len(window.timings) / elapsed,
             refused_per_second=len(window.refusals) / elapsed,
-            refusal=Latency.of(window.refusals),
+            refusal=Latency.of(window.refusals) if window.refusals else None,
             answer_to_browser=Latency.of([timing.answer_to_browser for timing in window.timings]),
             whole_less_thinking=Latency.of([timing.whole_less_thinking for timing in window.timings]),
             nobody_free=window.nobody_free,
@@ -182,8 +183,8 @@ class _Open:
         self._free.append(pair)
 
 
-def _ms(value: float) -> str:
-    return "" if value != value else f"{value:,.1f}"  # noqa: PLR0124 - NaN: there was none
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:,.1f}"
 
 
 _dice = random.Random(1)  # noqa: S311 - when people come, not what they must not guess

@@ -75,7 +75,7 @@ class Server:
         self.sockets = DeviceSocketFrontend(
             answers, core.registrar, store, bus, self.receipts, own_origin=core.public_url, hops=core.hops
         )
-        self.gate = Gate(core.metrics.shed)
+        self.gate = Gate(core.metrics.shed, lambda: core.passwords.taken)
         self.pulse = Pulse(lambda lag: self.gate.measured(lag, store.queued))
         sign_in = SignInFrontend(
             verifier,

@@ -1,7 +1,8 @@
 """The gate in front of new sign-ins: counts those under way, and turns away what would be too much.
 
-The rule is model/admission.py's. A begin is refused before its body is read: a refusal has to be cheap, because in an
-overload there are many (R-23).
+The rule is model/admission.py's. A begin is asked for before its body is read: a refusal has to be cheap, because in an
+overload there are many (R-23). It is counted from when its body is there: who sends one slowly must not hold the places
+of others. And it isn't counted while its password is checked, which has a bound of its own.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ RETRY_SECONDS = 2.0
 class Gate:
     """One for the process; every way to begin a sign-in goes through it."""
 
-    def __init__(self, shed: Callable[[], None] = lambda: None) -> None:
-        """Open. `shed` is called for each begin that is turned away."""
-        self._rule, self._shed = Admission(), shed
-        self._under_way = 0
+    def __init__(self, shed: Callable[[], None] = lambda: None, checking: Callable[[], int] = lambda: 0) -> None:
+        """Open. `shed` is called for each begin that is turned away; `checking` says how many passwords are checked."""
+        self._rule, self._shed, self._checking = Admission(), shed, checking
+        self._inside = 0
 
     @property
     def under_way(self) -> int:
         """How many begins are under way."""
-        return self._under_way
+        return max(0, self._inside - self._checking())
 
     @property
     def bound(self) -> int:
@@ -37,14 +38,18 @@ class Gate:
         """Heed what was measured; see Admission.measured."""
         self._rule = self._rule.measured(lag, queued)
 
+    def ask(self) -> None:
+        """Whether a sign-in may be begun now. Raises Busy."""
+        if not self._rule.admits(self.under_way):
+            self._shed()
+            raise Busy(retry_after=RETRY_SECONDS)
+
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Entered while a sign-in is being begun. Raises Busy."""
-        if not self._rule.admits(self._under_way):
-            self._shed()
-            raise Busy(retry_after=RETRY_SECONDS)
-        self._under_way += 1
+        self.ask()
+        self._inside += 1
         try:
             yield
         finally:
-            self._under_way -= 1
+            self._inside -= 1

@@ -154,11 +154,12 @@ class SignInFrontend:
 
     async def begin(self, request: web.Request) -> web.StreamResponse:
         """`POST /v1/sign-ins`."""
-        with self.gate.entered():
-            return await self._begin(request)
-
-    async def _begin(self, request: web.Request) -> web.StreamResponse:
+        self.gate.ask()
         raw = await http.read_body(request)
+        with self.gate.entered():
+            return await self._begin(request, raw)
+
+    async def _begin(self, request: web.Request, raw: bytes) -> web.StreamResponse:
         body = decode(raw, BeginBody)
         application, trusted = await self._application(request, body)
         asked = self.asked(request, body, application, trusted=trusted)

@@ -47,3 +47,12 @@ def test_with_the_store_s_queue_long_nothing_is_begun_until_it_is_short_again() 
     gate.measured(0.0, 0)
     with gate.entered():
         assert gate.under_way == 1
+
+
+def test_those_whose_password_is_checked_take_nobody_s_place() -> None:
+    checking = 0
+    gate = Gate(checking=lambda: checking)
+    with full(gate):
+        checking = 1
+        with gate.entered():
+            assert gate.under_way == gate.bound

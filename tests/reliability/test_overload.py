@@ -103,3 +103,20 @@ async def test_a_begin_that_is_turned_away_leaves_nothing_behind_and_can_be_repe
     other = await browser.post_begin(again, username=name)
     assert one.status == other.status == 201
     assert one.body == other.body
+
+
+@pytest.mark.reliability("R-23")
+async def test_whoever_sends_a_begin_slowly_holds_nobody_s_place(crowded: Crowded) -> None:
+    browser, server = crowded.browser, crowded.server
+    url = browser.session._base_url
+    assert url is not None
+    head = f"POST /v1/sign-ins HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nContent-Type: application/json\r\n"
+    async with asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        await writer.drain()
+        assert (await browser.post_begin(username=crowded.alice.username)).status == 201
+        assert server.gate.under_way == 0
+        writer.write(b"}" * 99)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400")
+        writer.close()

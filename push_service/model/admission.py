@@ -15,7 +15,7 @@ import msgspec
 LATE_SECONDS = 0.05
 """An event loop that is this late makes everybody wait several times as long."""
 PUNCTUAL_SECONDS = 0.025
-FEWEST = 64
+FEWEST = 32
 """So many begins under way are always let in: they can't be what makes the loop late, something else does."""
 MOST = 1024
 LONGEST_QUEUE = 2000

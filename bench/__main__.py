@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from bench import idle_devices, load, passwords, sign_in, stores
+from bench import idle_devices, load, overload, passwords, sign_in, stores
 from bench.document import PlaceError, fill_in_file, markdown
 from bench.machine import LimitError, cores, describe
 from bench.people import RegistrationError
@@ -80,6 +80,16 @@ def _stores(
 ) -> None:
     """A decision on PostgreSQL against the same on SQLite."""
     _run("stores", stores.run, Options(rounds, seconds, people=people), json)
+
+
+@commands.command("overload")
+def _overload(
+    seconds: Seconds = None,
+    people: Annotated[int | None, typer.Option(min=16, help="How many browsers and phones the load has.")] = None,
+    json: Json = None,
+) -> None:
+    """Three times as many begin as can be served."""
+    _run("overload", overload.run, Options(seconds=seconds, people=people), json)
 
 
 @commands.command("markdown")

@@ -130,7 +130,11 @@ async def sign_in(pair: Pair, think: Callable[[], Awaitable[None]], due: float |
     or `ConnectionError`.
     """
     began = time.perf_counter() if due is None else due
-    begun = await _within("the sign-in was not begun", pair.browser.begin())
+    return await go_on(pair, await _within("the sign-in was not begun", pair.browser.begin()), began, think)
+
+
+async def go_on(pair: Pair, begun: Begun, began: float, think: Callable[[], Awaitable[None]]) -> Timing:
+    """The same from where it is begun; `began` is the instant from which it counts."""
     told = pair.browser.watch(begun)
     await _within("the phone was not prompted", pair.phone.prompted(begun))
     thinks = time.perf_counter()

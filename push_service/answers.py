@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable
 
 from push_service.crypto.answers import ReceivedAnswer, require_number
 from push_service.decisions import Decisions
+from push_service.hops import Hops
 from push_service.methods import OFFERED
 from push_service.model.challenge import ChallengeState
 from push_service.model.decision import Actor, Audit, AuditKind
@@ -24,8 +26,16 @@ from push_service.ports import Store
 class Answers:
     """The use case; one object serves the whole process."""
 
-    def __init__(self, store: Store, decisions: Decisions, policy: Policy, methods: Methods = OFFERED) -> None:
+    def __init__(
+        self,
+        store: Store,
+        decisions: Decisions,
+        policy: Policy,
+        methods: Methods = OFFERED,
+        hops: Hops | None = None,
+    ) -> None:
         """Wire it to its ports."""
+        self._hops = hops or Hops()
         self._store, self._decisions, self._policy, self._methods = store, decisions, policy, methods
 
     async def take(
@@ -66,6 +76,7 @@ class Answers:
         challenge, sign_in = found.challenge, found.sign_in
         if challenge is None:
             raise UnknownChallenge
+        begun = time.perf_counter()
         now = await self._store.now()
         given = received.check(device, challenge, now)
         if challenge.state is ChallengeState.PENDING and sign_in.open_at(now):
@@ -73,6 +84,7 @@ class Answers:
             rule = functools.partial(answering.answer, given=given, methods=self._methods, policy=self._policy)
             outcome = await self._decisions.decide(device.user_id, rule)
             if outcome is not None:
+                self._hops.answered(sign_in.id, time.perf_counter() - begun)
                 return outcome
         return await self._again(device, challenge.id, given)
 

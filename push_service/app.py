@@ -21,6 +21,7 @@ from push_service.first_factor import FirstFactor
 from push_service.frontends import cors, http, openapi
 from push_service.frontends.device_socket import DeviceSocketFrontend
 from push_service.frontends.devices import DeviceFrontend
+from push_service.frontends.gate import Gate
 from push_service.frontends.idempotency import Idempotency
 from push_service.frontends.operations import OperationsFrontend
 from push_service.frontends.pages import PagesFrontend
@@ -30,6 +31,8 @@ from push_service.housekeeping import Housekeeping
 from push_service.model.errors import ServiceError
 from push_service.observability import set_up_logs
 from push_service.ports import APPLICATIONS, SIGNING_KEYS
+from push_service.pulse import Pulse
+from push_service.store.sqlite import SqliteStore
 from push_service.verifier import Verifier
 from push_service.waits import Waits
 from push_service.waking import Waking, opened_waking
@@ -64,24 +67,33 @@ class Server:
             store=store,
             waits=self.waits,
             decisions=core.decisions,
-            first_factor=FirstFactor(store, core.decisions, core.passwords, policy),
+            first_factor=FirstFactor(store, core.decisions, core.passwords, policy, core.hops),
             signer=core.keyring,
             drafter=core.drafter,
             applications=core.applications,
             policy=policy,
             issuer=core.public_url,
+            hops=core.hops,
         )
-        answers = Answers(store, core.decisions, policy)
+        answers = Answers(store, core.decisions, policy, hops=core.hops)
         self.receipts = Receipts(store, bus)
         self.housekeeping = Housekeeping(store, core.decisions, push_token_days=core.settings.firebase.token_days)
         self.operations = OperationsFrontend(
             store, bus, core.keyring, measured=self.siblings.gathered if self.siblings else self._measured_alone
         )
         self.sockets = DeviceSocketFrontend(
-            answers, core.registrar, store, bus, self.receipts, own_origin=core.public_url
+            answers, core.registrar, store, bus, self.receipts, own_origin=core.public_url, hops=core.hops
         )
+        self.gate = Gate(core.metrics.shed, lambda: core.passwords.taken)
+        self.pulse = Pulse(lambda lag: self.gate.measured(lag, store.queued))
         sign_in = SignInFrontend(
-            verifier, core.applications, store, idempotency, public_url=core.public_url, proxies=proxies
+            verifier,
+            core.applications,
+            store,
+            idempotency,
+            public_url=core.public_url,
+            proxies=proxies,
+            gate=self.gate,
         )
         self.pages = PagesFrontend(verifier, core.applications, sign_in, idempotency, public_url=core.public_url)
         routes = [
@@ -105,7 +117,12 @@ class Server:
         self.app.router.add_route("OPTIONS", cors.PATTERN, cors.preflight(core.applications))
         metrics = core.metrics
         metrics.gauge("device_sockets", "Devices connected.", lambda: self.sockets.open)
+        metrics.gauge("event_loop_lag_seconds", "By how much the event loop is late.", lambda: self.pulse.lag)
+        metrics.gauge("begins_under_way", "Sign-ins being begun.", lambda: self.gate.under_way)
+        metrics.gauge("begins_bound", "How many may be begun at once.", lambda: self.gate.bound)
         metrics.gauge("writes_queued", "Writes queued or running.", lambda: store.queued)
+        if isinstance(store, SqliteStore):
+            metrics.gauge("store_disk_free_bytes", "Room on the store's disk.", lambda: store.disk_free)
         metrics.gauge("passwords_hashing", "Passwords being hashed or waiting.", lambda: core.passwords.taken)
         metrics.gauge("listeners", "Waiters and sockets that hear the bell.", lambda: bus.listening)
         metrics.gauge("bus_connected", "Whether the bell reaches other processes.", lambda: bus.trouble is None)
@@ -129,8 +146,10 @@ class Server:
     async def _measured_alone(self) -> bytes:
         return self.core.metrics.text()
 
-    def _observe(self, request: web.Request, status: int, seconds: float) -> None:
+    def _observe(self, request: web.Request, status: int, seconds: float, code: str | None) -> None:
         self.core.metrics.request(http.route_of(request), request.method, status, seconds)
+        if code:
+            self.core.hops.refused(code)
 
     async def _let_go(self, _: web.Request, response: web.StreamResponse) -> None:
         """A response-prepare signal: from now on an answer is its connection's last; the next goes elsewhere."""
@@ -176,6 +195,7 @@ async def serve(settings: Settings, seat: Seat | None = None) -> None:
         tasks = [
             asyncio.create_task(server.receipts.run()),
             asyncio.create_task(server.housekeeping.run()),
+            asyncio.create_task(server.pulse.run()),
             asyncio.create_task(_refresh_keys(core.keyring, keys_rung)),
         ]
         if waking:

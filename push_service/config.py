@@ -326,6 +326,23 @@ class TelephonySettings(_Section):
     base_url: str | None = Field(default=None, description="Another address than the provider's. Not used yet.")
 
 
+class TelemetrySettings(_Section):
+    """Traces by OpenTelemetry, for whoever collects them."""
+
+    traces_endpoint: str | None = Field(
+        default=None,
+        description="Where traces go, by OTLP over HTTP: http://collector:4318/v1/traces. Default: nowhere.",
+    )
+    traces_share: float = Field(default=1.0, ge=0.0, le=1.0, description="The share of sign-ins that are traced.")
+
+    @field_validator("traces_endpoint")
+    @classmethod
+    def _traces_endpoint(cls, value: str | None) -> str | None:
+        if value is not None and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
+            raise ValueError("must be a URL such as http://localhost:4318/v1/traces")
+        return value
+
+
 class Settings(BaseSettings):
     """All settings of the service, checked. Made by `load`."""
 
@@ -402,6 +419,7 @@ class Settings(BaseSettings):
     policy: PolicySettings = Field(default=PolicySettings(), description="What the operator decides about sign-ins.")
     firebase: FirebaseSettings = Field(default=FirebaseSettings(), description="Wake-ups by Firebase.")
     telephony: TelephonySettings = Field(default=TelephonySettings(), description="Texts and calls.")
+    telemetry: TelemetrySettings = Field(default=TelemetrySettings(), description="Traces.")
 
     @classmethod
     def settings_customise_sources(

@@ -6,6 +6,7 @@ starts fast.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -22,6 +23,8 @@ from push_service.crypto.passwords import Argon2Passwords
 from push_service.crypto.sealing import Sealer, key_from_file
 from push_service.decisions import Decisions
 from push_service.drafts import Drafter
+from push_service.funnel import Funnel
+from push_service.hops import Hops
 from push_service.observability import Metrics, log_committed
 from push_service.ports import Bus, Topic
 from push_service.registrar import Registrar
@@ -52,6 +55,7 @@ class Core:
     registrar: Registrar
     drafter: Drafter
     metrics: Metrics
+    hops: Hops
 
 
 @asynccontextmanager
@@ -64,12 +68,13 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         bus = await _bus(settings.bus_url, stack)
+        hops = await stack.enter_async_context(_hops(settings, metrics)) if logged else Hops()
         try:
-            store = await stack.enter_async_context(_store(settings, sealer, bus.ring_now))
+            store = await stack.enter_async_context(_store(settings, sealer, bus.ring_now, hops))
         except UnsafeDatabase as problem:
             raise InvalidSettings(f"PUSH_SERVICE_DATABASE_URL: {problem}") from problem
         observers = (metrics.committed, log_committed) if logged else ()
-        decisions = Decisions(store, bus, observers)
+        decisions = Decisions(store, bus, observers, hops)
         passwords = Argon2Passwords(
             concurrency=settings.password_hash_concurrency,
             waiting=settings.password_hash_waiting,
@@ -103,7 +108,27 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
             ),
             drafter=drafter,
             metrics=metrics,
+            hops=hops,
         )
+
+
+@asynccontextmanager
+async def _hops(settings: Settings, metrics: Metrics) -> AsyncIterator[Hops]:
+    """Who hears the hops: the metrics, and where traces are asked for those, too."""
+    funnel, endpoint = Funnel(metrics.registry), settings.telemetry.traces_endpoint
+    if endpoint is None:
+        yield funnel
+        return
+    try:
+        from push_service.traces import Traces  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError as missing:
+        told = "traces need the extra `telemetry`: pip install 'push-service[telemetry]'"
+        raise InvalidSettings(f"PUSH_SERVICE_TELEMETRY__TRACES_ENDPOINT: {told} ({missing})") from missing
+    traces = Traces(funnel, endpoint, settings.telemetry.traces_share)
+    try:
+        yield traces
+    finally:
+        await asyncio.to_thread(traces.close)
 
 
 async def _bus(url: str, stack: AsyncExitStack) -> LocalBus | RedisBus:
@@ -115,11 +140,11 @@ async def _bus(url: str, stack: AsyncExitStack) -> LocalBus | RedisBus:
 
 
 def _store(
-    settings: Settings, sealer: Sealer, foreign: Callable[[Sequence[Topic]], None]
+    settings: Settings, sealer: Sealer, foreign: Callable[[Sequence[Topic]], None], hops: Hops
 ) -> AbstractAsyncContextManager[ServedStore]:
     """The store that the settings name; `foreign` hears what other processes change in it."""
     if not settings.on_postgres:
-        return SqliteStore(settings.database_file, sealer, foreign=foreign)
+        return SqliteStore(settings.database_file, sealer, foreign=foreign, hops=hops)
     from push_service.store.postgres import Limits, PostgresStore  # noqa: PLC0415 - not loaded with the embedded store
 
     return PostgresStore(
@@ -127,6 +152,7 @@ def _store(
         sealer,
         limits=Limits(settings.postgres.connections, settings.postgres.statement_seconds),
         foreign=foreign,
+        hops=hops,
         allow_asynchronous_commit=settings.postgres.allow_asynchronous_commit,
     )
 

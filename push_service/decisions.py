@@ -6,11 +6,13 @@ Every use case goes through here, so that no bell, log line or metric speaks of 
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
 
+from push_service.hops import Hops
 from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.ids import UserId
 from push_service.model.instant import Instant
@@ -27,9 +29,10 @@ Observer = Callable[[Audit], None]
 class Decisions:
     """Commits by the store, then rings the bus and tells the observers."""
 
-    def __init__(self, store: Store, bus: Bus, observers: Sequence[Observer] = ()) -> None:
+    def __init__(self, store: Store, bus: Bus, observers: Sequence[Observer] = (), hops: Hops | None = None) -> None:
         """Use this store as the truth and this bus as the bell."""
         self._store, self._bus, self._observers = store, bus, tuple(observers)
+        self._hops = hops or Hops()
         self._courier: Courier | None = None
 
     def deliver_by(self, courier: Courier) -> None:
@@ -50,7 +53,9 @@ class Decisions:
         """
         if remember is not None:
             rule = functools.partial(_remembering, rule, remember)
+        begun = time.perf_counter()
         decision, committed = await self._store.decide(user_id, rule, charges)
+        self._hops.decided(decision, time.perf_counter() - begun)
         await self._tell(user_id, committed)
         if decision.refusal is not None:
             raise decision.refusal

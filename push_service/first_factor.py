@@ -6,11 +6,13 @@ elsewhere can keep a right password out (S-29). Nothing is given away: unknown a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import msgspec
 
 from push_service.decisions import Decisions
+from push_service.hops import Hops, PasswordVerdict
 from push_service.model import ids
 from push_service.model.application import Application
 from push_service.model.decision import Actor, Audit, AuditKind
@@ -33,14 +35,24 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True):
     """What limits by address count by; None where an authenticated application named no browser."""
     replaces: str | None = None
     nonce: str | None = None
+    trace_parent: str | None = None
+    """The trace that the request belongs to (W3C traceparent), where whoever sent it may name one."""
 
 
 class FirstFactor:
     """Checks it."""
 
-    def __init__(self, store: Store, decisions: Decisions, passwords: PasswordChecker, policy: Policy) -> None:
+    def __init__(
+        self,
+        store: Store,
+        decisions: Decisions,
+        passwords: PasswordChecker,
+        policy: Policy,
+        hops: Hops | None = None,
+    ) -> None:
         """Find people in the store, and count there."""
         self._store, self._decisions, self._passwords, self._policy = store, decisions, passwords, policy
+        self._hops = hops or Hops()
 
     async def check(self, asked: Begin) -> tuple[User, Sequence[Charge]]:
         """Who it is, with what is to be charged along with the begin. Raises InvalidCredentials."""
@@ -60,11 +72,15 @@ class FirstFactor:
         except TooManyRequests as refusal:
             await self._refuse(asked, user, refusal)
             raise
+        begun = time.perf_counter()
         try:
             right = await self._passwords.check(user, asked.password)
         except Busy:
+            self._hops.password(PasswordVerdict.BUSY, time.perf_counter() - begun)
             await self._store.debit((wrong.given_back(),))  # it was not looked at, so it was not wrong
             raise
+        verdict = PasswordVerdict.RIGHT if right else PasswordVerdict.WRONG
+        self._hops.password(verdict, time.perf_counter() - begun)
         if not right:
             await self._refuse(asked, user, InvalidCredentials())
             raise InvalidCredentials

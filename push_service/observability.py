@@ -77,6 +77,7 @@ class Metrics:
             "Workers of this machine that did not give their metrics when this one was scraped.",
             registry=self.registry,
         )
+        self._shed = Counter("push_service_begins_shed", "Begins turned away by overload.", registry=self.registry)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Measure a level whenever it is asked for."""
@@ -104,6 +105,10 @@ class Metrics:
     def sibling_missed(self) -> None:
         """Count a worker whose metrics are missing from a scrape."""
         self._siblings_missed.inc()
+
+    def shed(self) -> None:
+        """Count a begin that was turned away because there was too much to do."""
+        self._shed.inc()
 
     def committed(self, audit: Audit) -> None:
         """Count what an audit record says."""

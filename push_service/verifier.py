@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hmac
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -14,6 +15,7 @@ from push_service.applications import Applications
 from push_service.decisions import Decisions
 from push_service.drafts import Drafter
 from push_service.first_factor import Begin, FirstFactor
+from push_service.hops import BeginSteps, Hops
 from push_service.methods import OFFERED
 from push_service.model import ids
 from push_service.model.decision import Remembered
@@ -62,11 +64,12 @@ class _Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Waiting:
     """One browser that waits for its sign-in."""
 
-    __slots__ = ("_sign_in_id", "_token", "_verifier", "_waiter", "_waits")
+    __slots__ = ("_hops", "_sign_in_id", "_token", "_verifier", "_waiter", "_waits")
 
-    def __init__(self, verifier: Verifier, waits: Waits, sign_in_id: SignInId, token: str) -> None:
+    def __init__(self, verifier: Verifier, waits: Waits, hops: Hops, sign_in_id: SignInId, token: str) -> None:
         """Made by Verifier.waiting."""
         self._verifier, self._waits, self._sign_in_id, self._token = verifier, waits, sign_in_id, token
+        self._hops = hops
         self._waiter: Waiter = waits.on(Topic.sign_in(sign_in_id))
 
     async def __aenter__(self) -> Self:
@@ -85,9 +88,14 @@ class Waiting:
 
     async def changed(self, after: int | None, seconds: float) -> Seen:
         """The sign-in once its version differs from `after`, or is final, or the time is over."""
+        looks = 0
 
         async def read() -> tuple[Seen, Look]:
+            nonlocal looks
+            looks += 1
             seen, now = await self._verifier.look(self._sign_in_id, self._token)
+            if not seen.sign_in.live:
+                self._hops.told(seen.sign_in, now, waited=looks > 1)
             same = after is not None and seen.sign_in.live and wire_version(seen) == after
             return seen, Look(same, seconds_between(now, seen.sign_in.expires_at))
 
@@ -110,8 +118,10 @@ class Verifier:
         policy: Policy,
         issuer: str,
         methods: Methods = OFFERED,
+        hops: Hops | None = None,
     ) -> None:
         """Wire the use cases to their ports."""
+        self._hops = hops or Hops()
         self._store, self._waits, self._decisions, self._first_factor = store, waits, decisions, first_factor
         self._signer, self._drafter, self._applications = signer, drafter, applications
         self._policy, self._issuer, self._methods = policy, issuer, methods
@@ -124,7 +134,9 @@ class Verifier:
 
     async def begin(self, asked: Begin, remember: Callable[[Begun], Remembered] | None = None) -> Begun:
         """Begin a sign-in. `remember` makes the row by which the same request gets the same answer again."""
+        begun_at = time.perf_counter()
         user, charges = await self._first_factor.check(asked)
+        checked_at = time.perf_counter()
         now = await self._store.now()
         former = await self._former(asked)
         sign_in_id = ids.sign_in_id()
@@ -145,7 +157,10 @@ class Verifier:
 
         keep = functools.partial(_compose, remember, token) if remember else None
         rule = functools.partial(begin, request=request, methods=self._methods, policy=self._policy)
-        return Begun(await self._decisions.decide(user.id, rule, charges, keep), token)
+        seen = await self._decisions.decide(user.id, rule, charges, keep)
+        steps = BeginSteps(checked_at - begun_at, time.perf_counter() - begun_at)
+        self._hops.begun(seen.sign_in, steps, asked.trace_parent)
+        return Begun(seen, token)
 
     async def look(self, sign_in_id: SignInId, token: str) -> tuple[Seen, Instant]:
         """The sign-in as its browser sees it now.
@@ -165,7 +180,7 @@ class Verifier:
 
     def waiting(self, sign_in_id: SignInId, token: str) -> Waiting:
         """Wait for a sign-in, with `async with`: subscribed before the first read, so that nothing falls in between."""
-        return Waiting(self, self._waits, sign_in_id, token)
+        return Waiting(self, self._waits, self._hops, sign_in_id, token)
 
     async def choose(
         self,

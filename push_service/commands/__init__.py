@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from push_service.commands import application, config, keys, serve, user, user_import
+from push_service.commands import application, config, doctor, keys, serve, store, store_backup, user, user_import
 from push_service.commands.running import ConfigOption
 
 app = typer.Typer(
@@ -27,7 +27,10 @@ def every_command(config: ConfigOption = None) -> None:
 
 app.command()(serve.serve)
 app.add_typer(config.app, name="config")
+app.command()(doctor.doctor)
 user.app.command("import")(user_import.import_users)
 app.add_typer(user.app, name="user")
 app.add_typer(application.app, name="application")
 app.add_typer(keys.app, name="keys")
+store.app.command("backup")(store_backup.backup)
+app.add_typer(store.app, name="store")

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from push_service.delivery import frames
+from push_service.hops import Hops
 from push_service.model.challenge import Challenge, ChallengeState, MethodKind
 from push_service.model.device import Device
 from push_service.model.errors import StoreUnavailable
@@ -38,9 +40,18 @@ Close = Callable[[int], Awaitable[None]]
 class DeviceLine:
     """The prompts on one device's screen, kept as they are in the store."""
 
-    def __init__(self, device: Device, connection_id: ConnectionId, store: Store, send: Send, close: Close) -> None:
+    def __init__(
+        self,
+        device: Device,
+        connection_id: ConnectionId,
+        store: Store,
+        send: Send,
+        close: Close,
+        hops: Hops | None = None,
+    ) -> None:
         """Talk to the device by `send` and `close`, over this one of its sockets."""
         self.device, self.connection_id = device, connection_id
+        self._hops = hops or Hops()
         self._store, self._send, self._close = store, send, close
         self._shown: dict[ChallengeId, Pending] = {}
         self._answered: set[ChallengeId] = set()
@@ -137,7 +148,9 @@ class DeviceLine:
         for challenge_id, (challenge, pending) in open_now.items():
             if challenge_id not in self._shown and challenge_id not in self._answered:
                 self._shown[challenge_id] = pending
+                begun = time.perf_counter()
                 await self._send(frames.challenge(challenge))
+                self._hops.sent(challenge, now, time.perf_counter() - begun)
         deadlines = [each.sign_in.expires_at for each in found.live if each.sign_in.open_at(now)]
         if deadlines and self._shown:
             self._again_in(seconds_between(now, min(deadlines)))

@@ -28,6 +28,7 @@ from push_service.delivery.line import (
 from push_service.delivery.receipts import Receipts
 from push_service.frontends.http import Route
 from push_service.frontends.wire import Jws
+from push_service.hops import Hops
 from push_service.model import ids
 from push_service.model.device import Device
 from push_service.model.errors import InvalidRequest, NotAuthenticated, OriginNotAllowed, ServiceError, TooLate
@@ -87,8 +88,10 @@ class DeviceSocketFrontend:
         receipts: Receipts,
         *,
         own_origin: str,
+        hops: Hops | None = None,
     ) -> None:
         """Translate for these use cases."""
+        self._hops = hops or Hops()
         self._answers, self._registrar, self._store, self._bus = answers, registrar, store, bus
         self._receipts, self._own_origin = receipts, own_origin
         self._lines: dict[DeviceId, DeviceLine] = {}
@@ -155,7 +158,7 @@ class DeviceSocketFrontend:
             return socket
         send = functools.partial(_send, socket)
         connection_id = ids.connection_id()
-        line = DeviceLine(device, connection_id, self._store, send, functools.partial(_close, socket))
+        line = DeviceLine(device, connection_id, self._store, send, functools.partial(_close, socket), hops=self._hops)
         former = self._lines.get(device.id)
         self._lines[device.id] = line
         # Not a TaskGroup: cancelled, as it is here whenever a phone goes away, it keeps its error and that its frame
@@ -223,7 +226,9 @@ class DeviceSocketFrontend:
             return frames.error(None, refusal.code)
         match frame:
             case _Received(challenge_id):
-                if line.shows(challenge_id):
+                pending = line.shown(ChallengeId(challenge_id))
+                if pending and pending.challenge:
+                    self._hops.received(pending.challenge)
                     self._receipts.shown(ChallengeId(challenge_id), line.device.id)
                 return None
             case _Answer(answer, ref):
@@ -235,9 +240,11 @@ class DeviceSocketFrontend:
         try:
             challenge_id, outcome = await self._answers.take(line.device, answer, shown=line.shown)
         except TooLate as late:
+            self._hops.refused(late.code)
             named = ReceivedAnswer(answer).challenge_id
             return frames.outcome(ref, named, late.code, state=late.state, reported=late.reported)
         except ServiceError as refusal:
+            self._hops.refused(refusal.code)
             return frames.error(ref, refusal.code)
         line.answered(challenge_id)
         self._receipts.answered(challenge_id, line.device.id)

@@ -45,7 +45,8 @@ JSON = "application/json"
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Observe = Callable[[web.Request, int, float], None]
+Observe = Callable[[web.Request, int, float, str | None], None]
+"""Is told of each answer: its status, how many seconds it took, and the code if it is a refusal."""
 
 _REQUEST_ID = web.RequestKey("request_id", str)
 _encode = msgspec.json.Encoder().encode
@@ -142,23 +143,25 @@ def guard(observe: Observe) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request_id = _request_id(request)
         begun = asyncio.get_running_loop().time()
+        code: str | None = None
         try:
             response = await handler(request)
         except ServiceError as refusal:
-            response = refuse(refusal)
+            response, code = refuse(refusal), refusal.code
         except web.HTTPException as plain:
             kind = _ROUTER_REFUSALS.get(plain.status)
             # Every path of the shared interface answers OPTIONS (cors.PATTERN); what answers nothing else isn't there.
             nowhere = plain.headers.get("Allow") == "OPTIONS"
-            response = refuse(NotFound()) if nowhere else refuse(kind()) if kind else plain
+            problem = NotFound if nowhere else kind
+            response, code = (refuse(problem()), problem.code) if problem else (plain, None)
             if "Allow" in plain.headers and not nowhere:
                 response.headers["Allow"] = plain.headers["Allow"]
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:  # noqa: BLE001 - the outermost shell: a defect is logged whole and told as 500
             _log.exception("request.failed", request_id=request_id, route=route_of(request), method=request.method)
-            response = refuse(UnexpectedError())
-        observe(request, response.status, asyncio.get_running_loop().time() - begun)
+            response, code = refuse(UnexpectedError()), UnexpectedError.code
+        observe(request, response.status, asyncio.get_running_loop().time() - begun, code)
         return response
 
     return middleware
@@ -276,6 +279,19 @@ def client_address(request: web.Request, proxies: Networks) -> str | None:
             break
         address = hop
     return address
+
+
+def trace_parent(request: web.Request, proxies: Networks, *, trusted: bool) -> str | None:
+    """The trace that the request belongs to (W3C Trace Context), if whoever sent it may say so.
+
+    An authenticated application may, and a listed proxy. A stranger's would mix other people's sign-ins into one trace,
+    and have traces kept that nobody asked for.
+    """
+    named = request.headers.get("traceparent")
+    if named is None:
+        return None
+    peer = request.remote and _address(request.remote)
+    return named if trusted or (peer and _listed(peer, proxies)) else None
 
 
 def _listed(address: str, proxies: Networks) -> bool:

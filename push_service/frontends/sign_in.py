@@ -11,6 +11,7 @@ from push_service.applications import Applications
 from push_service.first_factor import Begin
 from push_service.frontends import asker, http
 from push_service.frontends.cookies import token_for
+from push_service.frontends.gate import Gate
 from push_service.frontends.http import Networks, Route
 from push_service.frontends.idempotency import Idempotency, Remember
 from push_service.frontends.wire import (
@@ -73,8 +74,10 @@ class SignInFrontend:
         *,
         public_url: str,
         proxies: Networks,
+        gate: Gate | None = None,
     ) -> None:
         """Translate for these use cases."""
+        self.gate = gate or Gate()
         self._verifier, self._applications, self._store = verifier, applications, store
         self._idempotency, self._public_url, self._proxies = idempotency, public_url, proxies
 
@@ -151,7 +154,12 @@ class SignInFrontend:
 
     async def begin(self, request: web.Request) -> web.StreamResponse:
         """`POST /v1/sign-ins`."""
+        self.gate.ask()
         raw = await http.read_body(request)
+        with self.gate.entered():
+            return await self._begin(request, raw)
+
+    async def _begin(self, request: web.Request, raw: bytes) -> web.StreamResponse:
         body = decode(raw, BeginBody)
         application, trusted = await self._application(request, body)
         asked = self.asked(request, body, application, trusted=trusted)
@@ -179,6 +187,7 @@ class SignInFrontend:
             address=address,
             replaces=body.replaces,
             nonce=body.nonce,
+            trace_parent=http.trace_parent(request, self._proxies, trusted=trusted),
         )
 
     def begun_wire(self, begun: Begun, application: str) -> SignInWire:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from bench.__main__ import commands
 from bench.idle_devices import IdleResult
 from bench.load import LoadResult
+from bench.overload import OverloadResult
 from bench.passwords import PasswordsResult, lanes_measured
 from bench.results import load
 from bench.sign_in import SignInResult
@@ -56,3 +57,13 @@ def test_passwords_are_hashed_and_their_neighbours_go_on(tmp_path: Path) -> None
         for measurement in (taken.completed, taken.vouched_alone, taken.vouched_beside_passwords):
             assert measurement.sign_ins > 0
             assert measurement.errors == {}
+
+
+def test_more_sign_ins_than_can_be_served_are_asked_for_and_afterwards_everybody_is_served(tmp_path: Path) -> None:
+    result = run(tmp_path / "overload.json", OverloadResult, "overload", "--people", "16", "--seconds", "0.5")
+    assert [phase.name for phase in result.phases[:2]] == ["half of capacity", "three times capacity"]
+    assert len(result.phases) == 3
+    for phase in result.phases:
+        assert phase.completed_per_second > 0
+        assert phase.errors == {}
+    assert result.phases[-1].refused_per_second == 0

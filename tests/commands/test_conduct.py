@@ -11,7 +11,7 @@ import pytest
 from tests.commands.conftest import Push
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
-GROUPS = ("config", "user", "application", "keys")
+GROUPS = ("config", "user", "application", "keys", "store")
 
 
 def test_settings_are_checked_and_shown(push: Push) -> None:

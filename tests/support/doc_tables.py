@@ -63,7 +63,7 @@ async def unstarted_server() -> AsyncIterator[Server]:
         settings = {"PUSH_SERVICE_DATA_DIR": f"{folder}/data", "PUSH_SERVICE_PUBLIC_URL": "http://localhost:8400"}
         with mock.patch.dict(os.environ, ours | settings, clear=True):
             loaded = load()
-        async with open_core(loaded) as core:
+        async with open_core(loaded, logged=True) as core:
             yield Server(core)
 
 

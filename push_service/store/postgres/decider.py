@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
+from push_service.hops import Hops
 from push_service.model import ids
 from push_service.model.decision import Decision, Rule
 from push_service.model.errors import Busy, StoreUnavailable, TooManyRequests, UnknownUser
@@ -51,6 +53,7 @@ class _Job:
     """Tries of which it is not known whether they were written: the statement of one may be running yet."""
     unsure_since: str = ""
     """A transaction number from before the first of them."""
+    since: float = field(default_factory=time.perf_counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,16 @@ class Decider:
     """All decisions of this process."""
 
     def __init__(
-        self, connections: Connections, map_: Rows, follower: Follower, learn: Callable[[Instant], None]
+        self,
+        connections: Connections,
+        map_: Rows,
+        follower: Follower,
+        learn: Callable[[Instant], None],
+        hops: Hops,
     ) -> None:
         """Write over these connections; `learn` hears of the server's clock."""
         self._connections, self._map, self._follower, self._learn = connections, map_, follower, learn
+        self._hops = hops
         self._batcher: Batcher[_Job, Decision[object] | _Lost] = Batcher(
             self._decide, largest=LARGEST_BATCH, lanes=LANES
         )
@@ -173,7 +182,9 @@ class Decider:
             return []
         try:
             arguments = self._rows_of(*tries).arguments()
+            began = time.perf_counter()
             answered = await self._connections.use(lambda connection: fetch(connection, WRITE, *arguments))
+            self._hops.batch(len(tries), began - tries[0].job.since, time.perf_counter() - began)
         except (*TROUBLES, UnicodeError) as problem:
             if isinstance(problem, UnicodeError) or fate_of(problem) is Fate.GUILTY:
                 return await self._write_each(tries)  # so that only the guilty one fails
@@ -187,9 +198,11 @@ class Decider:
         before, decision = tried.snapshot.user, tried.decision
         try:
             written = self._rows_of(tried)
+            began = time.perf_counter()
             answered, besides = await self._connections.use(
                 lambda connection: write_alone(connection, self._map, written, before, decision)
             )
+            self._hops.batch(1, began - tried.job.since, time.perf_counter() - began)
         except (*TROUBLES, UnicodeError) as problem:
             return (await self._after(problem, [tried]))[0]
         if besides:
@@ -226,6 +239,7 @@ class Decider:
             case Fate.CONFLICT:
                 return [_Lost(each.snapshot.user.version) for each in tries]
             case Fate.REFUSED | Fate.GUILTY | Fate.UNANSWERED:
+                self._hops.store_failed(len(tries))
                 return [told(problem) for _ in tries]
 
     async def _ask_what_became_of(self, tries: Sequence[_Try]) -> list[_Outcome]:

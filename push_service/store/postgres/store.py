@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from push_service.crypto.sealing import Sealer
+from push_service.hops import Hops
 from push_service.model import ids
 from push_service.model.application import Application
 from push_service.model.challenge import DeliveryState
@@ -88,6 +89,7 @@ class PostgresStore:
         limits: Limits = Limits(),  # noqa: B008 - frozen
         clock: Callable[[], Instant] | None = None,
         foreign: Callable[[Sequence[Topic]], None] = lambda _: None,
+        hops: Hops | None = None,
         follow_seconds: float = FOLLOW_SECONDS,
         allow_asynchronous_commit: bool = False,
     ) -> None:
@@ -96,7 +98,7 @@ class PostgresStore:
         `clock` is the server's, if it is known by other means than its answers. Others are listened to every
         `follow_seconds`.
         """
-        self._url, self._map, self._limits = url, Rows(sealer), limits
+        self._url, self._map, self._limits, self._hops = url, Rows(sealer), limits, hops or Hops()
         self._foreign, self._follow_seconds = foreign, follow_seconds
         self._allow_asynchronous_commit = allow_asynchronous_commit
         self._server_clock = ServerClock()
@@ -111,7 +113,7 @@ class PostgresStore:
         self._reads = Connections(self._url, readers, seconds)
         self._writes = Connections(self._url, max(1, self._limits.connections - readers), seconds)
         self._follower = Follower(self._reads, self._foreign, learn, self._follow_seconds)
-        self._decider = Decider(self._writes, self._map, self._follower, learn)
+        self._decider = Decider(self._writes, self._map, self._follower, learn, self._hops)
         self._throttling = Throttling(self._writes)
         self._proofs: Batcher[Proof, bool] = Batcher(self._spend_proofs, largest=_PROOFS, lanes=1)
         self._reading = Reading(self._reads, self._map, self._clock)

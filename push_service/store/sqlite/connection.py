@@ -47,6 +47,11 @@ def migrate(path: Path) -> None:
             connection.close()
 
 
+def newest_version() -> int:
+    """The schema version that this program brings a file to."""
+    return migrations(Dialect.SQLITE)[-1][0]
+
+
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """One process at a time: a switch to WAL that meets another answers "locked" at once instead of waiting.

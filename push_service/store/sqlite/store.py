@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from push_service.crypto.sealing import Sealer
+from push_service.hops import Hops
 from push_service.model.application import Application
 from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.device import Device, UsedActivation
@@ -59,16 +61,17 @@ class SqliteStore:
         *,
         clock: Clock = system_clock,
         foreign: Callable[[Sequence[Topic]], None] = lambda _: None,
+        hops: Hops | None = None,
     ) -> None:
         """Keep everything in `path`, with secret columns sealed."""
-        self._path, self._clock, self._foreign = path, clock, foreign
+        self._path, self._clock, self._foreign, self._hops = path, clock, foreign, hops
         self._map = Rows(sealer)
 
     async def __aenter__(self) -> Self:
         """Migrate, and start the writer."""
         await asyncio.to_thread(migrate, self._path)
         self._reader = connect(self._path, read_only=True)
-        self._writer = Writer(self._path, self._clock, self._foreign)
+        self._writer = Writer(self._path, self._clock, self._foreign, self._hops)
         return self
 
     async def __aexit__(
@@ -82,6 +85,11 @@ class SqliteStore:
     def queued(self) -> int:
         """How many writes are queued or running."""
         return self._writer.outstanding
+
+    @property
+    def disk_free(self) -> int:
+        """Bytes that are free where the file is."""
+        return shutil.disk_usage(self._path.parent).free
 
     async def now(self) -> Instant:
         """See ports.Store."""

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
+from push_service.hops import Hops
 from push_service.model.errors import Busy, ServiceError, StoreUnavailable
 from push_service.model.instant import Instant
 from push_service.ports import Duplicate, Topic
@@ -40,10 +41,10 @@ _RETRY_SECONDS = 1.0
 class _Job(Generic[T]):
     """A queued command, and where its caller waits."""
 
-    __slots__ = ("command", "error", "future", "result")
+    __slots__ = ("command", "error", "future", "result", "since")
 
-    def __init__(self, command: Command[T], future: asyncio.Future[T]) -> None:
-        self.command, self.future = command, future
+    def __init__(self, command: Command[T], future: asyncio.Future[T], since: float) -> None:
+        self.command, self.future, self.since = command, future, since
         self.result: T | None = None
         self.error: Exception | None = None
 
@@ -60,8 +61,12 @@ class _Job(Generic[T]):
 class Writer:
     """Runs commands in the order in which they were submitted."""
 
-    def __init__(self, path: Path, clock: Clock, foreign: Callable[[Sequence[Topic]], None]) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, foreign: Callable[[Sequence[Topic]], None], hops: Hops | None = None
+    ) -> None:
         """Write to this file; `foreign` is called on the event loop with what other processes changed."""
+        self._hops = hops or Hops()
+        self._begun_at = 0.0
         self._connection = connect(path, busy_seconds=0)
         self._clock, self._foreign = clock, foreign
         self._loop = asyncio.get_running_loop()
@@ -88,7 +93,7 @@ class Writer:
         if self._outstanding >= MAX_QUEUED:
             raise Busy(retry_after=_RETRY_SECONDS)
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.append(cast("_Job[object]", _Job(command, future)))
+        self._queue.append(cast("_Job[object]", _Job(command, future, self._loop.time())))
         self._outstanding += 1
         if self._idle.is_set():
             self._idle.clear()
@@ -107,6 +112,7 @@ class Writer:
         """Start a transaction with what is queued: at once if nobody else writes, else when the lock is free."""
         while self._queue and len(self._batch) < _LARGEST_BATCH:
             self._batch.append(self._queue.popleft())
+        self._begun_at = self._loop.time()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error:
@@ -174,7 +180,10 @@ class Writer:
     def _committed(self, problem: Exception | None) -> None:
         if problem is None:
             self._last_seq = self._own_seq
+            begun_at = self._begun_at
+            self._hops.batch(len(self._batch), begun_at - self._batch[0].since, self._loop.time() - begun_at)
         else:
+            self._hops.store_failed(len(self._batch))
             with contextlib.suppress(sqlite3.Error):
                 self._connection.rollback()
         batch, self._batch = self._batch, []

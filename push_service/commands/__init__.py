@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from push_service.commands import application, config, keys, serve, user, user_import
+from push_service.commands import application, config, keys, serve, store, user, user_import
 from push_service.commands.running import ConfigOption
 
 app = typer.Typer(
@@ -31,3 +31,4 @@ user.app.command("import")(user_import.import_users)
 app.add_typer(user.app, name="user")
 app.add_typer(application.app, name="application")
 app.add_typer(keys.app, name="keys")
+app.add_typer(store.app, name="store")

@@ -15,7 +15,12 @@ from push_service.crypto.sealing import Sealer
 from push_service.model.errors import StoreUnavailable
 from push_service.store import UnsafeDatabase
 from push_service.store.postgres import PostgresStore, schema
+from push_service.store.postgres.connections import connect
+from push_service.store.postgres.follower import NEWS
+from push_service.store.postgres.reading import PENDING, SEEN, SETTLED, SNAPSHOTS
 from push_service.store.postgres.schema import migrate
+from push_service.store.postgres.statements import READ, WRITE
+from push_service.store.postgres.store import ACKNOWLEDGE, OVERDUE
 from push_service.store.scripts import Dialect, migrations
 from push_service.store.sqlite.connection import migrate as migrate_file
 from tests.contracts.kinds import PostgresStores
@@ -145,6 +150,23 @@ async def test_a_role_without_any_right_beyond_its_tables_can_serve_what_another
             await store.sweep()
     finally:
         stores.beside.execute("DROP OWNED BY served; DROP ROLE served")
+
+
+@pytest.mark.parametrize("statement", [READ, WRITE, SEEN, PENDING, SNAPSHOTS, SETTLED, ACKNOWLEDGE, NEWS, OVERDUE])
+async def test_no_statement_that_is_often_run_reads_a_whole_table(empty: Empty, statement: str) -> None:
+    """Not even with the plan that is made while the tables are empty, and kept while they fill."""
+    await migrate(empty.url)
+    connection = await connect(empty.url, 0)
+    try:
+        prepared = await connection.prepare(statement)
+        values = [None] * len(prepared.get_parameters())
+        await connection.execute(f"PREPARE planned AS {statement}")
+        plan = await connection.fetch(f"EXPLAIN EXECUTE planned({', '.join('NULL' for _ in values)})")
+    finally:
+        await connection.close()
+    lines = [row[0] for row in plan]
+    assert any("Index" in line for line in lines)
+    assert not [line for line in lines if "Seq Scan" in line]
 
 
 async def test_a_migration_waits_for_nobody_for_ever(empty: Empty, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,11 @@ class PostgresStore:
         self._throttling = Throttling(self._writes)
         self._proofs: Batcher[Proof, bool] = Batcher(self._spend_proofs, largest=_PROOFS, lanes=1)
         self._reading = Reading(self._reads, self._map, self._clock)
-        await self._follower.begin()
+        try:
+            await self._follower.begin()
+        except BaseException:
+            await self._reads.close()
+            raise
         self._following = asyncio.create_task(self._follower.run())
         return self
 

@@ -169,6 +169,33 @@ async def test_no_statement_that_is_often_run_reads_a_whole_table(empty: Empty, 
     assert not [line for line in lines if "Seq Scan" in line]
 
 
+@pytest.mark.reliability("R-14")
+async def test_a_migration_that_waits_for_a_table_gives_way_to_those_who_are_served(
+    stores: PostgresStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody dumps the database meanwhile: reads that come after the migration are not stuck behind it."""
+    monkeypatch.setattr(schema, "TRY_AGAIN_SECONDS", 0.1)
+    scripts = [*migrations(Dialect.POSTGRES), (9000, "ALTER TABLE users ADD COLUMN a_new_one TEXT")]
+    dump = await asyncpg.connect(stores.url)
+    try:
+        async with stores.open() as store, asyncio.timeout(30):
+            alice = await enrol(store)
+            monkeypatch.setattr(schema, "migrations", lambda _: scripts)
+            async with dump.transaction():
+                await dump.execute("LOCK TABLE users IN ACCESS SHARE MODE")
+                migrating = asyncio.create_task(migrate(stores.url))
+                for _ in range(4):
+                    seen = await begin(store, alice)
+                    await answer(store, alice, seen)
+                    await asyncio.wait({migrating}, timeout=0.2)
+                    assert not migrating.done()
+            await migrating
+            await answer(store, alice, await begin(store, alice))
+    finally:
+        await dump.close()
+    assert stores.beside.rows("SELECT max(number) FROM schema_migrations") == [(9000,)]
+
+
 async def test_a_migration_waits_for_nobody_for_ever(empty: Empty, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema, "LOCK_SECONDS", 0.1)
     other = await asyncpg.connect(empty.url)

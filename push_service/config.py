@@ -146,11 +146,14 @@ def _beside_event_loops(workers: int) -> int:
     return min(256, max(1, (processors - 1) // workers))
 
 
-def _postgres_url(value: str) -> str:
+def postgres_url(value: str) -> str:
+    """The address of a PostgreSQL database, as it is. Raises ValueError for anything else."""
     try:
         parts = urlsplit(value)
     except ValueError:
-        raise ValueError("must be postgresql://USER@HOST/DATABASE") from None
+        parts = urlsplit("")
+    if not value.startswith(_POSTGRES):
+        raise ValueError("must be postgresql://USER@HOST/DATABASE")
     if not parts.path.strip("/"):
         raise ValueError("must name a database: postgresql://USER@HOST/DATABASE")
     if "password" in parse_qs(parts.query):
@@ -447,7 +450,7 @@ class Settings(BaseSettings):
     @classmethod
     def _database_url(cls, value: str) -> str:
         if value.startswith(_POSTGRES):
-            return _postgres_url(value)
+            return postgres_url(value)
         path = value.removeprefix("sqlite:///")
         if path == value or not path.strip("/"):
             raise ValueError("must be sqlite:///PATH or postgresql://USER@HOST/DATABASE")

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 import typer
 
-from push_service.commands import application, config, doctor, keys, serve, store, store_backup, user, user_import
+from push_service.commands import (
+    application,
+    config,
+    doctor,
+    keys,
+    serve,
+    store,
+    store_backup,
+    store_copy,
+    user,
+    user_import,
+)
 from push_service.commands.running import ConfigOption
 
 app = typer.Typer(
@@ -33,4 +44,5 @@ app.add_typer(user.app, name="user")
 app.add_typer(application.app, name="application")
 app.add_typer(keys.app, name="keys")
 store.app.command("backup")(store_backup.backup)
+store.app.command("copy")(store_copy.copy)
 app.add_typer(store.app, name="store")

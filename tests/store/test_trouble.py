@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
 import sqlite3
 import sys
@@ -20,14 +19,13 @@ from push_service.model import ids
 from push_service.model.challenge import ChallengeState
 from push_service.model.decision import Audit
 from push_service.model.errors import Busy, ServiceError, StoreUnavailable
-from push_service.model.ids import SignInId, UserId
+from push_service.model.ids import SignInId
 from push_service.model.sign_in import SignInState
 from push_service.ports import Topic
 from push_service.store.sqlite import SqliteStore, writer
 from tests.contracts.kinds import SqliteStores
 from tests.contracts.making import (
     BY_OPERATOR,
-    Person,
     answer,
     answering,
     begin,
@@ -244,46 +242,6 @@ async def test_a_full_queue_refuses_at_once_and_empties(
     assert store.queued == 0
 
 
-@pytest.mark.reliability("R-25")
-@pytest.mark.parametrize("seed", range(3))
-async def test_a_cancelled_caller_leaves_a_whole_decision_or_none(
-    stores: SqliteStores, store: SqliteStore, seed: int
-) -> None:
-    dice = random.Random(seed)  # noqa: S311 - a schedule that can be run again
-    people = [await enrol(store, f"person{n}") for n in range(60)]
-    begun = {person.id: ids.sign_in_id() for person in people}
-    replies: dict[UserId, SignInId] = {}
-
-    async def one(person: Person) -> None:
-        rule = beginning(await store.now(), sign_in_id=begun[person.id])
-        decision, _ = await store.decide(person.id, rule)
-        replies[person.id] = decision.reply.sign_in.id
-
-    tasks = [asyncio.create_task(one(person)) for person in people]
-    victims = dice.sample(range(60), 30)
-    for n in victims:
-        for _ in range(dice.choice((0, 0, 1, 2, 5))):
-            await asyncio.sleep(dice.choice((0, 0, 0.0005)))
-        tasks[n].cancel()
-    async with asyncio.timeout(SOON):
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-        await store.check()
-    assert store.queued == 0
-    assert {type(each) for each in ended} <= {type(None), asyncio.CancelledError}
-    assert all(begun[person] == sign_in for person, sign_in in replies.items())
-    records = [each.sign_in_id for each in stores.audit() if each.kind == "sign_in.begun"]
-    for n, person in enumerate(people):
-        sign_in_id = begun[person.id]
-        user, seen = await store.user(person.id), await store.watch(sign_in_id)
-        assert user is not None
-        there = seen is not None
-        assert there or n in victims
-        assert user.version == person.user.version + there
-        assert records.count(sign_in_id) == there
-        if seen is not None:
-            assert await store.acknowledge([(challenge_of(seen).id, person.phone.id)]) == [sign_in_id]
-
-
 async def test_all_callers_may_leave_and_the_writer_goes_on(store: SqliteStore) -> None:
     for _ in range(5):
         leaving = [asyncio.create_task(store.record([BY_OPERATOR])) for _ in range(50)]
@@ -294,16 +252,6 @@ async def test_all_callers_may_leave_and_the_writer_goes_on(store: SqliteStore) 
     async with asyncio.timeout(SOON):
         await store.check()
     assert store.queued == 0
-
-
-async def test_what_is_queued_when_the_store_closes_is_written_first(stores: SqliteStores) -> None:
-    async with stores.open() as store:
-        writing_ = [asyncio.create_task(store.record([BY_OPERATOR])) for _ in range(500)]
-        await asyncio.sleep(0)
-    async with asyncio.timeout(SOON):
-        told = await asyncio.gather(*writing_, return_exceptions=True)
-    assert {type(each) for each in told} == {type(None)}
-    assert len(stores.audit()) == 500
 
 
 async def test_a_file_that_is_gone_wrong_is_unavailable_not_a_crash(stores: SqliteStores, store: SqliteStore) -> None:

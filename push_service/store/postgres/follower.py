@@ -21,7 +21,7 @@ from push_service.store.records import topics_of_record
 
 MOST_OWN = 100_000
 _LOOK = "SELECT pg_current_snapshot()::text, service_now()"
-_NEWS = """
+NEWS = """
 WITH last AS MATERIALIZED (SELECT $1::text::pg_snapshot AS seen, pg_current_snapshot() AS present)
 SELECT (SELECT present::text FROM last), service_now(), a.decision, a.user_id, a.sign_in_id, a.kind
 FROM (SELECT 1) AS one LEFT JOIN LATERAL (
@@ -84,7 +84,7 @@ class Follower:
                 reachable = True
 
     async def _look(self) -> None:
-        found = await self._connections.use(lambda connection: fetch(connection, _NEWS, self._seen))
+        found = await self._connections.use(lambda connection: fetch(connection, NEWS, self._seen))
         present = str(found[0][0])
         self._learn(found[0][1])
         if _next_number(present) < _next_number(self._seen):

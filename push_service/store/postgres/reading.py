@@ -29,13 +29,13 @@ V = TypeVar("V")
 
 _JITTER_MILLISECONDS = 20
 _LARGEST, _LANES = 128, 2
-_SEEN = f"SELECT {joined.SEEN} FROM {joined.SEEN_FROM} WHERE s.id = ANY($1::text[])"  # noqa: S608
-_PENDING = f"SELECT {joined.PENDING} FROM {joined.PENDING_FROM} WHERE c.id = ANY($1::text[])"  # noqa: S608
-_SNAPSHOTS = (
+SEEN = f"SELECT {joined.SEEN} FROM {joined.SEEN_FROM} WHERE s.id = ANY($1::text[])"  # noqa: S608
+PENDING = f"SELECT {joined.PENDING} FROM {joined.PENDING_FROM} WHERE c.id = ANY($1::text[])"  # noqa: S608
+SNAPSHOTS = (
     f"SELECT {joined.SNAPSHOT} FROM {joined.SNAPSHOT_FROM}"  # noqa: S608
     " WHERE u.id = ANY($1::text[]) ORDER BY s.begun_at"
 )
-_SETTLED = """
+SETTLED = """
 WITH locked AS MATERIALIZED (SELECT id FROM users WHERE id = ANY($1::text[]) FOR SHARE SKIP LOCKED),
 clock AS MATERIALIZED (SELECT service_now() AS at FROM (SELECT count(*) FROM locked) AS all_locked)
 SELECT t.id, CASE WHEN u.id IS NULL OR locked.id IS NOT NULL THEN clock.at END
@@ -105,21 +105,21 @@ class Reading:
             raise unanswered() from None
 
     async def _read_seen(self, ids: Sequence[SignInId]) -> list[Seen | Exception | None]:
-        found = await self._fetch(_SEEN, ids)
+        found = await self._fetch(SEEN, ids)
         rows = {row[0]: row for row in found}
         return [self._mapped(lambda row: joined.seen(self._map, row), rows.get(each)) for each in ids]
 
     async def _read_pending(self, ids: Sequence[ChallengeId]) -> list[Pending | Exception | None]:
-        found = await self._fetch(_PENDING, ids)
+        found = await self._fetch(PENDING, ids)
         rows = {row[joined.PENDING_CHALLENGE_ID]: row for row in found}
         return [self._mapped(lambda row: joined.pending(self._map, row), rows.get(each)) for each in ids]
 
     async def _read_snapshots(self, ids: Sequence[UserId]) -> list[Snapshot | Exception | None]:
-        rows = joined.by_user(await self._fetch(_SNAPSHOTS, ids))
+        rows = joined.by_user(await self._fetch(SNAPSHOTS, ids))
         return [self._mapped(lambda found: joined.snapshot(self._map, found), rows.get(each)) for each in ids]
 
     async def _lock(self, ids: Sequence[UserId]) -> list[Instant | None]:
-        found: dict[str, Instant | None] = {row[0]: row[1] for row in await self._fetch(_SETTLED, ids)}
+        found: dict[str, Instant | None] = {row[0]: row[1] for row in await self._fetch(SETTLED, ids)}
         return [found[each] for each in ids]
 
     async def _fetch(self, statement: str, ids: Sequence[str]) -> Sequence[Row]:

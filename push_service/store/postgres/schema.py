@@ -7,7 +7,10 @@ version before can ignore.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
+
+import asyncpg
 
 from push_service.store import UnsafeDatabase
 from push_service.store.postgres.connections import CLOSE_SECONDS, connect
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 LOCK_SECONDS = 60.0
 """How long to wait for another process that migrates."""
+LOCK_TRIES = 20
+GIVE_WAY_MILLISECONDS = 500
+TRY_AGAIN_SECONDS = 1.0
 OLDEST_SERVER = 140_000
 _LOCK = 0x7075_7368  # "push"; any number, the same in every version
 _VERSIONS = "CREATE TABLE IF NOT EXISTS schema_migrations (number INTEGER PRIMARY KEY, applied_at BIGINT NOT NULL)"
@@ -45,9 +51,26 @@ async def _migrate(connection: Connection) -> None:
     version = await connection.fetchval("SELECT coalesce(max(number), 0) FROM schema_migrations")
     for number, script in migrations(Dialect.POSTGRES):
         if version < number:
+            await _apply(connection, number, script)
+
+
+async def _apply(connection: Connection, number: int, script: str) -> None:
+    """One migration, or nothing of it.
+
+    Whoever waits for the lock on a table has everybody else wait behind it. So it gives way soon, and tries again.
+    """
+    for tries_left in reversed(range(LOCK_TRIES)):
+        try:
             async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = {GIVE_WAY_MILLISECONDS}")
                 await connection.execute(script)
                 await connection.execute(_APPLIED, number)
+        except asyncpg.LockNotAvailableError:
+            if not tries_left:
+                raise
+            await asyncio.sleep(TRY_AGAIN_SECONDS)
+        else:
+            return
 
 
 async def _check(connection: Connection, *, allow_asynchronous_commit: bool) -> None:

@@ -52,7 +52,7 @@ _PUT_PROOFS = (
     f" FROM {unnest('device_id, jti_hash, until', 1)} ORDER BY t.device_id, t.jti_hash"
     " ON CONFLICT DO NOTHING RETURNING device_id, jti_hash"
 )
-_ACKNOWLEDGE = f"""
+ACKNOWLEDGE = f"""
 WITH shown AS MATERIALIZED (
     SELECT d.challenge_id, d.device_id FROM deliveries d
     JOIN {unnest("challenge_id, device_id", 1)} ON d.challenge_id = t.challenge_id AND d.device_id = t.device_id
@@ -72,7 +72,7 @@ _REMEMBERED = (
     f"SELECT {columns.REMEMBERED} FROM remembered"  # noqa: S608
     " WHERE caller = $1 AND route = $2 AND key_hash = $3 AND until > service_now()"
 )
-_OVERDUE = f"SELECT DISTINCT user_id FROM sign_ins WHERE {joined.LIVE} AND expires_at <= service_now() LIMIT $1"  # noqa: S608
+OVERDUE = f"SELECT DISTINCT user_id FROM sign_ins WHERE {joined.LIVE} AND expires_at <= service_now() LIMIT $1"  # noqa: S608
 _TOUCH = "INSERT INTO throttles AS t (key, tat) VALUES ($1, 0) ON CONFLICT (key) DO UPDATE SET tat = t.tat"
 
 Proof = tuple[DeviceId, str, Instant]
@@ -117,7 +117,11 @@ class PostgresStore:
         self._throttling = Throttling(self._writes)
         self._proofs: Batcher[Proof, bool] = Batcher(self._spend_proofs, largest=_PROOFS, lanes=1)
         self._reading = Reading(self._reads, self._map, self._clock)
-        await self._follower.begin()
+        try:
+            await self._follower.begin()
+        except BaseException:
+            await self._reads.close()
+            raise
         self._following = asyncio.create_task(self._follower.run())
         return self
 
@@ -200,7 +204,7 @@ class PostgresStore:
         if not received:
             return []
         pairs = arrays("challenge_id, device_id", received)
-        found = await self._writes.run(lambda connection: fetch(connection, _ACKNOWLEDGE, *pairs))
+        found = await self._writes.run(lambda connection: fetch(connection, ACKNOWLEDGE, *pairs))
         return [row[0] for row in found]
 
     async def claim(self, challenge_id: ChallengeId, lease_until: Instant, seconds: float) -> list[Undelivered]:
@@ -293,7 +297,7 @@ class PostgresStore:
 
     async def overdue(self, limit: int) -> list[UserId]:
         """See ports.Store."""
-        return [row[0] for row in await self._fetch(_OVERDUE, limit)]
+        return [row[0] for row in await self._fetch(OVERDUE, limit)]
 
     async def sweep(self) -> int:
         """See ports.Store."""

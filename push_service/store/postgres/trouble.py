@@ -59,7 +59,8 @@ def spoils(problem: BaseException) -> bool:
     """
     state = _state(problem)
     harmless = state.startswith((*_DATA_CLASSES, _CONFLICT_CLASS)) or state in _HARMLESS or _is_data(problem)
-    return (isinstance(problem, (*TROUBLES, InterruptedError)) and not harmless) or not isinstance(problem, Exception)
+    broken_off = not isinstance(problem, Exception)
+    return broken_off or (isinstance(problem, TROUBLES) and not harmless)
 
 
 def told(problem: BaseException) -> Exception:

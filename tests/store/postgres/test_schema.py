@@ -15,7 +15,12 @@ from push_service.crypto.sealing import Sealer
 from push_service.model.errors import StoreUnavailable
 from push_service.store import UnsafeDatabase
 from push_service.store.postgres import PostgresStore, schema
+from push_service.store.postgres.connections import connect
+from push_service.store.postgres.follower import NEWS
+from push_service.store.postgres.reading import PENDING, SEEN, SETTLED, SNAPSHOTS
 from push_service.store.postgres.schema import migrate
+from push_service.store.postgres.statements import READ, WRITE
+from push_service.store.postgres.store import ACKNOWLEDGE, OVERDUE
 from push_service.store.scripts import Dialect, migrations
 from push_service.store.sqlite.connection import migrate as migrate_file
 from tests.contracts.kinds import PostgresStores
@@ -145,6 +150,50 @@ async def test_a_role_without_any_right_beyond_its_tables_can_serve_what_another
             await store.sweep()
     finally:
         stores.beside.execute("DROP OWNED BY served; DROP ROLE served")
+
+
+@pytest.mark.parametrize("statement", [READ, WRITE, SEEN, PENDING, SNAPSHOTS, SETTLED, ACKNOWLEDGE, NEWS, OVERDUE])
+async def test_no_statement_that_is_often_run_reads_a_whole_table(empty: Empty, statement: str) -> None:
+    """Not even with the plan that is made while the tables are empty, and kept while they fill."""
+    await migrate(empty.url)
+    connection = await connect(empty.url, 0)
+    try:
+        prepared = await connection.prepare(statement)
+        values = [None] * len(prepared.get_parameters())
+        await connection.execute(f"PREPARE planned AS {statement}")
+        plan = await connection.fetch(f"EXPLAIN EXECUTE planned({', '.join('NULL' for _ in values)})")
+    finally:
+        await connection.close()
+    lines = [row[0] for row in plan]
+    assert any("Index" in line for line in lines)
+    assert not [line for line in lines if "Seq Scan" in line]
+
+
+@pytest.mark.reliability("R-14")
+async def test_a_migration_that_waits_for_a_table_gives_way_to_those_who_are_served(
+    stores: PostgresStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody dumps the database meanwhile: reads that come after the migration are not stuck behind it."""
+    monkeypatch.setattr(schema, "TRY_AGAIN_SECONDS", 0.1)
+    scripts = [*migrations(Dialect.POSTGRES), (9000, "ALTER TABLE users ADD COLUMN a_new_one TEXT")]
+    dump = await asyncpg.connect(stores.url)
+    try:
+        async with stores.open() as store, asyncio.timeout(30):
+            alice = await enrol(store)
+            monkeypatch.setattr(schema, "migrations", lambda _: scripts)
+            async with dump.transaction():
+                await dump.execute("LOCK TABLE users IN ACCESS SHARE MODE")
+                migrating = asyncio.create_task(migrate(stores.url))
+                for _ in range(4):
+                    seen = await begin(store, alice)
+                    await answer(store, alice, seen)
+                    await asyncio.wait({migrating}, timeout=0.2)
+                    assert not migrating.done()
+            await migrating
+            await answer(store, alice, await begin(store, alice))
+    finally:
+        await dump.close()
+    assert stores.beside.rows("SELECT max(number) FROM schema_migrations") == [(9000,)]
 
 
 async def test_a_migration_waits_for_nobody_for_ever(empty: Empty, monkeypatch: pytest.MonkeyPatch) -> None:

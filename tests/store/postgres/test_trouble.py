@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -13,10 +12,9 @@ import msgspec
 import pytest
 
 from push_service.model import ids
-from push_service.model.challenge import ChallengeState
 from push_service.model.decision import Rule
 from push_service.model.errors import Busy, InvalidRequest, StoreUnavailable
-from push_service.model.ids import DeviceId, SignInId, UserId
+from push_service.model.ids import DeviceId, SignInId
 from push_service.model.sign_in import SignInState
 from push_service.model.throttle import Charge
 from push_service.ports import Duplicate
@@ -28,7 +26,6 @@ from tests.contracts.making import (
     answer,
     begin,
     beginning,
-    challenge_of,
     enrol,
     look,
     new_device,
@@ -269,47 +266,29 @@ def small() -> Iterator[PostgresStores]:
 
 
 @pytest.mark.reliability("R-25")
-@pytest.mark.parametrize("seed", range(2))
-async def test_a_cancelled_caller_leaves_a_whole_decision_or_none_and_the_pool_as_it_was(
-    stores: PostgresStores, store: PostgresStore, seed: int
+async def test_callers_that_leave_shrink_no_pool_and_leave_no_transaction_open(
+    stores: PostgresStores, store: PostgresStore
 ) -> None:
-    dice = random.Random(seed)  # noqa: S311 - a schedule that can be run again
-    people = [await enrol(store, f"person{n}") for n in range(60)]
-    begun = {person.id: ids.sign_in_id() for person in people}
-    replies: dict[UserId, SignInId] = {}
-
-    async def one(person: Person) -> None:
-        decision, _ = await store.decide(person.id, beginning(await store.now(), sign_in_id=begun[person.id]))
-        replies[person.id] = decision.reply.sign_in.id
-        user = await store.user(person.id)
-        assert user is not None
-        assert user.username == person.user.username
-
-    tasks = [asyncio.create_task(one(person)) for person in people]
-    victims = dice.sample(range(60), 30)
-    for n in victims:
-        for _ in range(dice.choice((0, 0, 1, 2, 5))):
-            await asyncio.sleep(dice.choice((0, 0, 0.001)))
-        tasks[n].cancel()
-    async with asyncio.timeout(SOON):
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-        await store.check()
-    assert {type(each) for each in ended} <= {type(None), asyncio.CancelledError}
-    assert all(begun[person] == sign_in for person, sign_in in replies.items())
+    alice = await enrol(store, phones=3)
+    seen = await begin(store, alice)
+    for round_ in range(10):
+        leaving = [asyncio.create_task(_waited(use)) for use in uses(store, alice, seen.sign_in.id).values()]
+        for _ in range(round_ % 4):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.002 * (round_ // 4))
+        for each in leaving:
+            each.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
     await eventually(lambda: not store.queued)  # what was sent goes on without its caller
-    for n, person in enumerate(people):
-        user, seen = await store.user(person.id), await store.watch(begun[person.id])
-        assert user is not None
-        there = seen is not None
-        assert there or n in victims
-        assert user.version == person.user.version + there
-        if seen is not None:
-            assert challenge_of(seen).state is ChallengeState.PENDING
-            assert await store.acknowledge([(challenge_of(seen).id, person.phone.id)]) == [begun[person.id]]
+    await store.check()
     assert idle_in_transaction(stores) == 0
     for connections in (store._reads, store._writes):
-        assert connections.outstanding == 0
         assert connections._free._value == connections.size
+    await works_again(store, alice)
+
+
+async def _waited(use: Callable[[], Awaitable[object]]) -> None:
+    await use()
 
 
 async def test_a_text_that_can_not_be_stored_is_refused_and_its_neighbours_pass(
@@ -368,18 +347,3 @@ async def test_a_full_queue_refuses_at_once_and_empties(
     await store.decide(people[5].id, writing())
     assert store.queued == 0
     assert stores.audit()
-
-
-async def test_what_is_queued_when_the_store_closes_is_written_first(stores: PostgresStores) -> None:
-    async with stores.open() as store:
-        people = [await enrol(store, f"person{n}") for n in range(20)]
-        before = len(stores.audit())
-        writing_ = [
-            *(asyncio.create_task(store.record([BY_OPERATOR])) for _ in range(100)),
-            *(asyncio.create_task(store.decide(person.id, writing())) for person in people),
-        ]
-        await asyncio.sleep(0)
-    async with asyncio.timeout(SOON):
-        told = await asyncio.gather(*writing_, return_exceptions=True)
-    assert not [each for each in told if isinstance(each, BaseException)]
-    assert len(stores.audit()) - before == 120

@@ -149,7 +149,7 @@ async def test_an_orderly_end_gives_its_leases_back_and_the_next_process_wakes(
 ) -> None:
     service = await make_service(**QUIET, **firebase_settings(google))
     desk = await make_office(service)
-    google.firebase.faults.add(Fault(kind=FaultKind.UNAVAILABLE, retry_after=4))
+    google.firebase.faults.add(Fault(kind=FaultKind.UNAVAILABLE, retry_after=2))
     async with asleep(desk, google, 1) as [(user, phone)], desk.browser() as browser:
         await browser.begin(user.username, PASSWORD)
         async with asyncio.timeout(PATIENCE_SECONDS):

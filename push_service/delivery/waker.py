@@ -127,6 +127,8 @@ class Waker:
         while not self._draining.is_set():
             try:
                 async with self._gate.turn():
+                    if self._draining.is_set():
+                        break
                     again, pause = await self._attempt(held)
             except Full:
                 self._told(WakeReport(WakeOutcome.REFUSED, "queue_full"), 0.0)

@@ -179,11 +179,12 @@ async def demo(console: Console, *, once: bool) -> None:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="push-service-demo-")))
         async with asyncio.timeout(SCRIPT_SECONDS):
-            service = Service(folder, free_port())
+            everyone = await stack.enter_async_context(world(folder=folder / "phones"))
+            console.print(f"Starting the world of phones, and the Firebase that wakes them, at {everyone.url}")
+            waking = {"FIREBASE__CREDENTIALS": str(everyone.credentials), "FIREBASE__BASE_URL": everyone.url}
+            service = Service(folder, free_port(), **waking)
             console.print(f"Starting the service at {service.url}, with SQLite in {folder}")
             process = await stack.enter_async_context(service.running())
-            everyone = await stack.enter_async_context(world(folder=folder / "phones"))
-            console.print(f"Starting the world of phones at {everyone.url}")
             application, _, _ = await asyncio.gather(
                 service.command("application", "add", "Contoso Mail", reply=Credentials),
                 _add(service, alice),
@@ -216,6 +217,9 @@ Now you. Both pages are open until Ctrl-C:
   {alice.name:<6} password {alice.password}   has a phone: sign in, and type the number on the phone page
   {bob.name:<6} password {bob.password}   has no phone yet: sign in, and the page asks to register one; paste the
          activation address that it shows into "Activate a phone" on {everyone.url}/
+
+Close the app on a phone page (under "About this phone"), sign in, and a push message opens it again. What was pushed:
+{everyone.url}/firebase; mobile_stub/firebase_routes.py says how to have Firebase fail.
 """
     )
 

@@ -46,7 +46,7 @@ class Activation(msgspec.Struct, frozen=True):
 class Service:
     """The service's process on a folder of its own, and its command line beside it."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, **settings: str) -> None:
         self.url = f"http://localhost:{port}"
         self._log = folder / "service.log"
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("PUSH_SERVICE_")}
@@ -54,6 +54,7 @@ class Service:
             "PUSH_SERVICE_DATA_DIR": str(folder / "data"),
             "PUSH_SERVICE_LISTEN": f"{LOOPBACK}:{port}",
             "PUSH_SERVICE_PUBLIC_URL": self.url,
+            **{f"PUSH_SERVICE_{name}": value for name, value in settings.items()},
         }
 
     @asynccontextmanager

@@ -124,6 +124,26 @@ async def test_left_running_it_lets_people_in_and_registers_who_has_no_phone_unt
     assert demo.left_behind() == []
 
 
+async def test_a_phone_whose_app_was_closed_on_its_page_is_woken_by_the_demos_firebase(tmp_path: Path) -> None:
+    async with running(tmp_path) as demo:
+        sign_in_page = (await demo.prints(r"sign-in page +(\S+)$"))[1]
+        everyone, _, phone_id = (await demo.prints(r"phone page +(\S+)$"))[1].partition("/#")
+        password = (await demo.prints(r"alice +password (\S+)"))[1]
+        service = sign_in_page.removesuffix("/sign-in")
+        async with aiohttp.ClientSession(everyone) as world, aiohttp.ClientSession() as browser:
+            closed = await _reply(await world.post(f"/phones/{phone_id}/close"))
+            assert (closed["asleep"], closed["line"]) == (True, "closed")
+            body = {"application": "settings", "username": "alice", "password": password}
+            begun = await _send(browser, "POST", f"{service}/v1/sign-ins", body, Origin=service)
+            async with asyncio.timeout(SECONDS):
+                while not any(  # noqa: ASYNC110 - another process
+                    each["id"] == begun["challenge"]["id"]
+                    for each in (await _reply(await world.get(f"/phones/{phone_id}")))["prompts"]
+                ):
+                    await asyncio.sleep(0.05)
+            assert [each["answer"] for each in (await _reply(await world.get("/firebase")))["received"]] == ["sent"]
+
+
 async def test_a_service_that_dies_is_told_in_one_clear_line_and_the_demo_fails(tmp_path: Path) -> None:
     async with running(tmp_path) as demo:
         await demo.prints(r"phone page")
@@ -143,6 +163,11 @@ async def test_once_interrupted_before_its_sign_in_is_no_success(tmp_path: Path)
         code, complaint = await demo.ended()
     assert (code, complaint) == (130, "")
     assert demo.left_behind() == []
+
+
+async def _reply(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(await response.text())
+    return found
 
 
 async def _send(session: aiohttp.ClientSession, method: str, url: str, body: object, **headers: str) -> dict[str, Any]:

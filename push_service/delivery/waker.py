@@ -30,7 +30,7 @@ TAKE_OVER_SECONDS = 0.5
 TAKE_AT_ONCE = 100
 MAX_HELD = 10_000
 """Prompts in one process's hands; what comes beyond is left to whoever has room when its lease ends."""
-_WRITING_SECONDS = 1.0
+_WRITING_SECONDS = 0.5
 _LAST_SECONDS = 10.0
 NO_PUSH_TOKEN = WakeReport(WakeOutcome.DEAD_TOKEN, "no_push_token")
 _log = structlog.get_logger()
@@ -127,6 +127,8 @@ class Waker:
         while not self._draining.is_set():
             try:
                 async with self._gate.turn():
+                    if self._draining.is_set():
+                        break
                     again, pause = await self._attempt(held)
             except Full:
                 self._told(WakeReport(WakeOutcome.REFUSED, "queue_full"), 0.0)

@@ -33,6 +33,14 @@ async def test_it_counts_what_hangs_there_and_forgets_topics_that_nobody_hears()
     assert bus._bells == {}
 
 
+async def test_it_is_one_process_that_hears_or_none() -> None:
+    bus = LocalBus()
+    assert await bus.heard_by(TOPIC) == 0
+    async with bus.listen(TOPIC), bus.attach(TOPIC, lambda: None):
+        assert await bus.heard_by(TOPIC) == 1
+    assert await bus.heard_by(TOPIC) == 0
+
+
 async def test_who_rings_does_not_wait_for_who_hears() -> None:
     bus = LocalBus()
     async with bus.listen(TOPIC) as listener:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -134,6 +135,32 @@ async def test_an_address_where_nobody_answers_is_told_as_such(tmp_path: Path) -
             assert (await messenger.wake(wake(token))).code == "connection"
     async with FirebaseMessenger(options) as messenger:  # and now the token endpoint is away, too
         assert (await messenger.wake(wake(token))).code in {"no_token", "timeout"}
+
+
+async def test_a_proxy_that_the_environment_names_is_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = asyncio.get_running_loop().create_future()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not asked.done():
+            asked.set_result(await reader.readline())
+        writer.close()
+
+    async with world() as running, await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        for name, value in (("no_proxy", ""), ("NO_PROXY", ""), ("http_proxy", f"http://127.0.0.1:{port}")):
+            monkeypatch.setenv(name, value)
+        options = FirebaseOptions(credentials=running.credentials, base_url=running.url, timeout_seconds=2.0)
+        async with FirebaseMessenger(options) as messenger, asyncio.timeout(PATIENCE_SECONDS):
+            report = await messenger.wake(wake(running.firebase.new_token()))
+            assert report.outcome is WakeOutcome.UNAVAILABLE
+            assert (await asked).startswith(f"POST {running.url}/token ".encode())
+
+
+async def test_googles_library_is_not_imported_where_firebase_is_not_set_up() -> None:
+    look = "import sys, push_service.app, push_service.commands; print('firebase_admin' in sys.modules)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", look, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    assert said.split() == [b"False"]
 
 
 # --- access tokens ----------------------------------------------------------------------------------------------------

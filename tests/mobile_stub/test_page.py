@@ -89,6 +89,19 @@ async def test_a_person_reads_the_prompt_types_the_number_verifies_and_closes(ta
     await tab.close()
 
 
+async def test_the_app_is_closed_on_the_page_and_a_push_message_opens_it(tab: Tab) -> None:
+    await tab.open()
+    await tab.page.get_by_text("About this phone").click()
+    await tab.press("Close the app: only a push message wakes it")
+    await expect(tab.page.get_by_text("Asleep")).to_be_visible()
+    await tab.service.ask("42")
+    await expect(tab.page.get_by_text("No sign-in is waiting")).to_be_visible()
+    held = tab.world.shelf.phone(tab.phone)
+    await held.woken({"v": "1", "wake": "opaque"})
+    await tab.reads("Are you trying to sign in?")
+    await expect(tab.page.get_by_text("Connected")).to_be_visible()
+
+
 async def test_too_few_digits_are_pointed_out_before_anything_is_sent(tab: Tab) -> None:
     await tab.open()
     await tab.service.ask("421")

@@ -27,7 +27,7 @@ from tests.support.service import Service
 from tests.support.waking import firebase_settings, until_delivery
 
 PATIENCE_SECONDS = 30.0
-QUIET = WIDE_OPEN | {"LOG_LEVEL": "info"}
+UNLIMITED = WIDE_OPEN | {"LOG_LEVEL": "info"}
 
 FAULTS = (
     Fault(kind=FaultKind.LOST),
@@ -82,7 +82,9 @@ async def test_whatever_firebase_does_others_sign_in_and_when_it_is_back_everybo
     google: World, make_service: MakeService, make_office: MakeOffice
 ) -> None:
     """Each sleeper has a trouble of their own, all at the same time."""
-    desk = await make_office(await make_service(**QUIET, **firebase_settings(google), FIREBASE__TIMEOUT_SECONDS="1"))
+    desk = await make_office(
+        await make_service(**UNLIMITED, **firebase_settings(google), FIREBASE__TIMEOUT_SECONDS="1")
+    )
     awake_user = await desk.person()
     async with (
         asleep(desk, google, len(FAULTS)) as people,
@@ -116,8 +118,8 @@ async def test_a_sender_that_slept_past_its_lease_sends_nothing_when_it_wakes(
     async def overlooked(_: Challenge) -> bool:
         return False
 
-    one = await make_service(**QUIET, **firebase_settings(google))
-    other = Service(one.folder, **QUIET, **firebase_settings(google), PUBLIC_URL=one.url)
+    one = await make_service(**UNLIMITED, **firebase_settings(google))
+    other = Service(one.folder, **UNLIMITED, **firebase_settings(google), PUBLIC_URL=one.url)
     desk = await make_office(one)
     try:
         async with asleep(desk, google, 1) as [(bob, _)], desk.browser() as browser:
@@ -147,9 +149,9 @@ async def test_a_sender_that_slept_past_its_lease_sends_nothing_when_it_wakes(
 async def test_an_orderly_end_gives_its_leases_back_and_the_next_process_wakes(
     google: World, make_service: MakeService, make_office: MakeOffice
 ) -> None:
-    service = await make_service(**QUIET, **firebase_settings(google))
+    service = await make_service(**UNLIMITED, **firebase_settings(google))
     desk = await make_office(service)
-    google.firebase.faults.add(Fault(kind=FaultKind.UNAVAILABLE, retry_after=4))
+    google.firebase.faults.add(Fault(kind=FaultKind.UNAVAILABLE, retry_after=2))
     async with asleep(desk, google, 1) as [(user, phone)], desk.browser() as browser:
         await browser.begin(user.username, PASSWORD)
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -165,7 +167,7 @@ async def test_an_orderly_end_gives_its_leases_back_and_the_next_process_wakes(
 async def test_tokens_that_are_dead_go_and_no_others(
     google: World, make_service: MakeService, make_office: MakeOffice
 ) -> None:
-    desk = await make_office(await make_service(**QUIET, **firebase_settings(google)))
+    desk = await make_office(await make_service(**UNLIMITED, **firebase_settings(google)))
     async with asleep(desk, google, 3) as people, desk.browser() as browser:
         dead, (_, kept) = people[:2], people[2]
         for kind, (_, phone) in zip((FaultKind.UNREGISTERED, FaultKind.SENDER_ID_MISMATCH), dead, strict=True):
@@ -190,7 +192,7 @@ async def test_tokens_that_are_dead_go_and_no_others(
 async def test_many_tokens_refused_at_once_are_an_alarm_and_all_of_them_stay(
     google: World, make_service: MakeService, make_office: MakeOffice
 ) -> None:
-    service = await make_service(**QUIET, **firebase_settings(google))
+    service = await make_service(**UNLIMITED, **firebase_settings(google))
     desk = await make_office(service)
     async with asleep(desk, google, 12) as people, desk.browser() as browser:
         google.firebase.faults.add(Fault(kind=FaultKind.SENDER_ID_MISMATCH))

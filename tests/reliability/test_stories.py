@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import drain, durability, expiry, herd, hints, kills, leaks, races, rolling, undead
+from tests.soak import drain, durability, expiry, herd, hints, kills, leaks, races, rolling, undead, wakes
 from tests.soak.mutants import Mutant
 from tests.soak.story import silent
 
@@ -46,6 +46,12 @@ async def test_without_a_single_bell_everybody_learns_the_outcome_a_little_later
 @pytest.mark.reliability("R-08")
 async def test_clients_that_go_away_leave_nothing_behind(tmp_path: Path) -> None:
     report = await leaks.run(tmp_path, rounds=120, seed=7, say=silent, frozen=False)
+    assert report.faults == []
+
+
+@pytest.mark.reliability("R-10")
+async def test_what_a_killed_process_had_to_send_is_sent_unless_it_has_ended(tmp_path: Path) -> None:
+    report = await wakes.run(tmp_path, rounds=10, seed=7, say=silent)
     assert report.faults == []
 
 

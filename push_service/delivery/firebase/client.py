@@ -17,6 +17,7 @@ from push_service.delivery.breaker import Breaker
 from push_service.delivery.firebase import errors, messages
 from push_service.delivery.firebase.answers import whole
 from push_service.delivery.firebase.credentials import AccessTokens, NoToken
+from push_service.delivery.firebase.proxies import proxy_for
 from push_service.delivery.firebase.settings import FirebaseOptions
 from push_service.ports import Wake, WakeOutcome, WakeReport
 
@@ -35,13 +36,14 @@ class FirebaseMessenger:
     async def __aenter__(self) -> Self:
         """Read the service account, and open a pool of connections."""
         connector = aiohttp.TCPConnector(limit=self._options.concurrency, keepalive_timeout=60)
-        self._session = aiohttp.ClientSession(connector=connector, trust_env=True)
+        self._session = aiohttp.ClientSession(connector=connector)
         try:
             self._tokens = AccessTokens(self._options.credentials, self._session)
         except BaseException:
             await self._session.close()
             raise
         self._url = f"{self._options.base_url}/v1/projects/{self._tokens.project_id}/messages:send"
+        self._proxy = proxy_for(self._url)
         return self
 
     async def __aexit__(
@@ -92,7 +94,9 @@ class FirebaseMessenger:
 
     async def _post(self, body: bytes, token: str) -> tuple[int, bytes, str | None]:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
+        async with self._session.post(
+            self._url, data=body, headers=headers, proxy=self._proxy, allow_redirects=False
+        ) as response:
             answer = await whole(response)
             return response.status, answer, response.headers.get("Retry-After")
 

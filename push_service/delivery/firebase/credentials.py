@@ -20,6 +20,7 @@ from google.auth import transport
 from google.auth.exceptions import GoogleAuthError, TransportError
 
 from push_service.delivery.firebase.answers import whole
+from push_service.delivery.firebase.proxies import proxy_for
 
 PURCHASE_SECONDS = 5.0
 """The longest that one purchase may take, whatever is tried again within it."""
@@ -129,7 +130,9 @@ class _Request(transport.Request):
     ) -> _Response:
         async with (
             asyncio.timeout(seconds),
-            self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer,
+            self._session.request(
+                method, url, data=body, headers=headers, proxy=proxy_for(url), allow_redirects=False
+            ) as answer,
         ):
             return _Response(answer.status, dict(answer.headers), await whole(answer))
 

@@ -86,7 +86,7 @@ def postgres(databases: Sequence[str]) -> Iterator[Backend]:
             os.chown(home, owner.pw_uid, owner.pw_gid)
         environment = {**os.environ, "HOME": folder, "LC_ALL": "C.UTF-8"}
         done = subprocess.run(
-            [_postgres_tool("initdb"), "-D", home / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8"],
+            [_postgres_tool("initdb"), "-D", home / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
             check=False,
             capture_output=True,
             text=True,

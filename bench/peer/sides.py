@@ -28,7 +28,7 @@ from bench.results import Bus
 DATABASE_OF_OURS = "service"
 DATABASE_OF_PEERS = "privacyidea"
 
-PEERS_SLOWNESS = 4
+PEERS_SLOWNESS = 6
 
 
 @dataclass(frozen=True)

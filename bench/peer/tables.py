@@ -1,5 +1,6 @@
 """What the comparison with privacyIDEA measured, and the tables that say it. Made by `bench.peer.comparison`."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,9 +42,14 @@ class Metric:
     """`None` where neither is."""
 
 
+def _each(taken: Measurement, value: float) -> float:
+    """What a sign-in costs is unknown where none came to its end."""
+    return value if taken.sign_ins else math.nan
+
+
 _RATE = Metric("sign-ins a second", lambda taken: taken.per_second, 1, more_is_better=True)
-_CPU = Metric("CPU ms each", lambda taken: taken.server_cpu_ms + taken.database_cpu_ms, 2)
-_DATABASE = Metric("of it the database's", lambda taken: taken.database_cpu_ms, 2)
+_CPU = Metric("CPU ms each", lambda taken: _each(taken, taken.server_cpu_ms + taken.database_cpu_ms), 2)
+_DATABASE = Metric("of it the database's", lambda taken: _each(taken, taken.database_cpu_ms), 2)
 _WHOLE = Metric("whole less thinking p50 ms", lambda taken: taken.whole_less_thinking.p50, 1)
 _POLLS = Metric("polls each", lambda taken: taken.polls, 2, more_is_better=None)
 _LOAD = Metric("load's CPU, % of a core", lambda taken: taken.driver_cpu_percent, 0, more_is_better=None)

@@ -44,6 +44,19 @@ def _sign_in(
     _run("sign-in", sign_in.run, Options(rounds, seconds, people=people, prototype_only=prototype_only), json)
 
 
+@commands.command("peer")
+def _peer(
+    rounds: Rounds = None,
+    seconds: Seconds = None,
+    json: Json = None,
+    *,
+    store: Annotated[Store, typer.Option(help="Where the service keeps the truth.")] = Store.POSTGRES,
+    bus: Annotated[Bus, typer.Option(help="What the service's bells go over.")] = Bus.REDIS,
+) -> None:
+    """The service beside privacyIDEA, which it installs."""
+    _run("peer", peer.run, Options(rounds, seconds, store=store, bus=bus), json)
+
+
 @commands.command("passwords")
 def _passwords(rounds: Rounds = None, seconds: Seconds = None, json: Json = None) -> None:
     """Sign-ins with a password against bare argon2id."""
@@ -70,19 +83,6 @@ def _load(
 ) -> None:
     """Thousands wait while fifty a second sign in."""
     _run("load", load.run, Options(seconds=seconds, waiting=waiting), json)
-
-
-@commands.command("peer")
-def _peer(
-    rounds: Rounds = None,
-    seconds: Seconds = None,
-    json: Json = None,
-    *,
-    store: Annotated[Store, typer.Option(help="Where the service keeps the truth.")] = Store.SQLITE,
-    bus: Annotated[Bus, typer.Option(help="What the service's bells go over.")] = Bus.LOCAL,
-) -> None:
-    """The service beside privacyIDEA, which it installs."""
-    _run("peer", peer.run, Options(rounds, seconds, store=store, bus=bus), json)
 
 
 @commands.command("markdown")

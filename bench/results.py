@@ -45,8 +45,8 @@ class Options:
     waiting: int | None = None
     devices: Sequence[int] = ()
     prototype_only: bool = False
-    store: Store = Store.POSTGRES
-    bus: Bus = Bus.REDIS
+    store: Store = Store.SQLITE
+    bus: Bus = Bus.LOCAL
 
     def rounds_or(self, default: int) -> int:
         """How many rounds are taken."""

@@ -18,7 +18,9 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 from redis.asyncio import Redis
 from rich.console import Console
+from typer.testing import CliRunner
 
+from bench.__main__ import commands
 from bench.backends import postgres, redis
 from bench.exchange import ExchangeError, sign_in
 from bench.peer.comparison import STEADY_PEOPLE, one_round
@@ -43,6 +45,12 @@ class Recorded(msgspec.Struct):
 RECORDED = msgspec.json.decode(
     (Path(__file__).parent / "recorded" / "privacyidea.json").read_bytes(), type=dict[str, Recorded]
 )
+
+
+def test_the_comparison_can_be_asked_for_with_either_store_and_either_bus() -> None:
+    shown = CliRunner().invoke(commands, ["peer", "--help"]).stdout
+    for choice in ("sqlite", "postgres", "local", "redis"):
+        assert choice in shown
 
 
 def response(name: str) -> Response:

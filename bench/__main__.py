@@ -15,9 +15,10 @@ from rich.text import Text
 from bench import idle_devices, load, overload, passwords, sign_in, stores
 from bench.document import PlaceError, fill_in_file, markdown
 from bench.machine import LimitError, cores, describe
+from bench.peer import comparison as peer
 from bench.people import RegistrationError
 from bench.processes import StartError
-from bench.results import RESULTS, Options, Result, save
+from bench.results import RESULTS, Bus, Options, Result, Store, save
 from bench.results import load as read
 
 commands = typer.Typer(
@@ -41,6 +42,19 @@ def _sign_in(
 ) -> None:
     """Complete sign-ins: service against bare prototype."""
     _run("sign-in", sign_in.run, Options(rounds, seconds, people=people, prototype_only=prototype_only), json)
+
+
+@commands.command("peer")
+def _peer(
+    rounds: Rounds = None,
+    seconds: Seconds = None,
+    json: Json = None,
+    *,
+    store: Annotated[Store, typer.Option(help="Where the service keeps the truth.")] = Store.POSTGRES,
+    bus: Annotated[Bus, typer.Option(help="What the service's bells go over.")] = Bus.REDIS,
+) -> None:
+    """The service beside privacyIDEA, which it installs."""
+    _run("peer", peer.run, Options(rounds, seconds, store=store, bus=bus), json)
 
 
 @commands.command("passwords")

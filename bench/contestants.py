@@ -3,7 +3,7 @@
 Used by the benchmarks that compare the two.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,10 +62,10 @@ def service(count: int, console: Console) -> Iterator[Contestant]:
             )
 
 
-def registered(count: int, data: Path, console: Console) -> People:
-    """That many people with a phone each in this data directory, while the screen says what takes so long."""
+def registered(count: int, data: Path, console: Console, settings: Mapping[str, str] | None = None) -> People:
+    """That many people with a phone each (see `prepare`), while the screen says what takes so long."""
     with console.status(f"registering {count:,} people, two password hashes each"):
-        return prepare(data, count)
+        return prepare(data, count, settings)
 
 
 def service_pair(address: Address, vouching: Vouching, person: Person, *, password: str = "") -> Pair:

@@ -33,10 +33,13 @@ class Measurement:
     per_second: float
     server_cpu_ms: float
     """CPU milliseconds of the server for each sign-in."""
+    database_cpu_ms: float
+    """CPU milliseconds of the database server for each sign-in, beside those; 0 if the server embeds it."""
     server_cpu_percent: float
     driver_cpu_percent: float
     """How busy the load's own core was: near 100, the load is what was measured."""
     answer_to_browser: Latency
+    acknowledged_to_browser: Latency
     whole_less_thinking: Latency
     parked_percent: float
     """Sign-ins whose long-poll was already waiting when the phone answered."""
@@ -67,22 +70,26 @@ class Recorder:
         """Warm up, measure for that long, then let the load know that it may stop."""
         await asyncio.sleep(min(1.0, seconds / 4))
         self.measuring = True
-        started, cpu, own = time.perf_counter(), server.cpu_seconds(), time.process_time()
+        started, own = time.perf_counter(), time.process_time()
+        cpu, database = server.cpu_seconds(), server.database_cpu_seconds()
         await asyncio.sleep(seconds)
         self.measuring, self.stopped = False, True
         elapsed = time.perf_counter() - started
-        return self._measurement(elapsed, server.cpu_seconds() - cpu, time.process_time() - own)
+        used, database_used = server.cpu_seconds() - cpu, server.database_cpu_seconds() - database
+        return self._measurement(elapsed, used, database_used, time.process_time() - own)
 
-    def _measurement(self, elapsed: float, cpu: float, own: float) -> Measurement:
+    def _measurement(self, elapsed: float, cpu: float, database: float, own: float) -> Measurement:
         count = len(self.timings)
         return Measurement(
             seconds=elapsed,
             sign_ins=count,
             per_second=count / elapsed,
             server_cpu_ms=cpu / max(count, 1) * 1e3,
+            database_cpu_ms=database / max(count, 1) * 1e3,
             server_cpu_percent=cpu / elapsed * 100,
             driver_cpu_percent=own / elapsed * 100,
             answer_to_browser=Latency.of([timing.answer_to_browser for timing in self.timings]),
+            acknowledged_to_browser=Latency.of([timing.acknowledged_to_browser for timing in self.timings]),
             whole_less_thinking=Latency.of([timing.whole_less_thinking for timing in self.timings]),
             parked_percent=sum(timing.parked for timing in self.timings) / max(count, 1) * 100,
             polls=sum(timing.polls for timing in self.timings) / max(count, 1),

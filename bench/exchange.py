@@ -102,6 +102,8 @@ class Timing(NamedTuple):
     """When it was due to begin."""
     answered_at: float
     """When the phone sent its answer."""
+    acknowledged_at: float
+    """When the phone heard that its answer was taken."""
     told_at: float
     """When the browser knew the outcome."""
     thought: float
@@ -115,6 +117,11 @@ class Timing(NamedTuple):
     def answer_to_browser(self) -> float:
         """Seconds from the phone's answer to the browser's knowledge."""
         return self.told_at - self.answered_at
+
+    @property
+    def acknowledged_to_browser(self) -> float:
+        """Seconds from the phone's acknowledgement to the browser's knowledge; 0 if the browser was told first."""
+        return max(0.0, self.told_at - self.acknowledged_at)
 
     @property
     def whole_less_thinking(self) -> float:
@@ -140,12 +147,28 @@ async def go_on(pair: Pair, begun: Begun, began: float, think: Callable[[], Awai
     thinks = time.perf_counter()
     await think()
     thought = time.perf_counter() - thinks
-    acknowledged = pair.phone.answer(begun)
+    acknowledged, heard = pair.phone.answer(begun), _Instant()
+    acknowledged.add_done_callback(heard.note)
     await _within("the browser was not told", told)
     told_at = time.perf_counter()
     await _within("the answer was not acknowledged", acknowledged)
     parked = pair.browser.polled_at < pair.phone.answered_at
-    return Timing(began, pair.phone.answered_at, told_at, thought, pair.browser.polls, parked)
+    return Timing(began, pair.phone.answered_at, heard.at(), told_at, thought, pair.browser.polls, parked)
+
+
+class _Instant:
+    """When something happened that nobody was waiting for just then."""
+
+    def __init__(self) -> None:
+        self._at: float | None = None
+
+    def note(self, _: asyncio.Future[None]) -> None:
+        """It has happened."""
+        self._at = time.perf_counter()
+
+    def at(self) -> float:
+        """The instant by `time.perf_counter`; now, if the note of it is still to be run."""
+        return time.perf_counter() if self._at is None else self._at
 
 
 async def _within(complaint: str, step: Awaitable[T]) -> T:

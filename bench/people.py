@@ -12,7 +12,7 @@ import csv
 import hashlib
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -103,8 +103,8 @@ class _Activate(msgspec.Struct):
     proof: str
 
 
-def prepare(data: Path, count: int) -> People:
-    """Make that many people in this data directory, each with a password and a phone.
+def prepare(data: Path, count: int, settings: Mapping[str, str] | None = None) -> People:
+    """Make that many people, each with a password and a phone, in this data directory or where the settings say.
 
     The service runs meanwhile, on every core, and has ended when this returns. Raises `RegistrationError` or
     `StartError`.
@@ -115,11 +115,11 @@ def prepare(data: Path, count: int) -> People:
         writer = csv.writer(file)
         writer.writerow(["username", "password", "state", "admin", "mobile", "office", "extension"])
         writer.writerows([who.username, who.password, "enabled", "", "", "", ""] for who in credentials)
-    run_command(data, "user", "import", str(table))
+    run_command(data, "user", "import", str(table), settings=settings)
     table.unlink()
-    added = run_command(data, "application", "add", "bench", "--may-vouch", "--json")
+    added = run_command(data, "application", "add", "bench", "--may-vouch", "--json", settings=settings)
     vouching = msgspec.json.decode(added, type=Vouching)
-    with service(data, cores().everyone) as server:
+    with service(data, cores().everyone, settings) as server:
         return People(vouching, uvloop.run(_register_all(server.address, vouching, credentials)))
 
 

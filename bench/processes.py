@@ -4,6 +4,7 @@ Both the prototype and the service are ordinary processes whose CPU time and mem
 children included; nothing inside them is instrumented. Called by every benchmark.
 """
 
+import contextlib
 import os
 import select
 import socket
@@ -59,10 +60,18 @@ class Server:
 
     address: Address
     pid: int
+    bus: int | None = None
+    """The process of the bus, where there is one: it counts as part of the server."""
+    database: int | None = None
+    """The first process of the database server, where it is not within this one: counted apart."""
 
     def cpu_seconds(self) -> float:
-        """CPU time that the server and its children have used so far."""
-        return sum(times.user + times.system for times in (process.cpu_times() for process in self._family()))
+        """CPU time that the server, its children and its bus have used so far."""
+        return _cpu_seconds(self._family()) + (0.0 if self.bus is None else _cpu_seconds(_family(self.bus)))
+
+    def database_cpu_seconds(self) -> float:
+        """CPU time that the database server's processes have used so far, those included that have ended."""
+        return 0.0 if self.database is None else _cpu_seconds(_family(self.database))
 
     def memory(self) -> Memory:
         """What the server and its children occupy now."""
@@ -74,8 +83,22 @@ class Server:
         return sum(process.memory_info().rss for process in self._family())
 
     def _family(self) -> Sequence[psutil.Process]:
-        server = psutil.Process(self.pid)
-        return [server, *server.children(recursive=True)]
+        return _family(self.pid)
+
+
+def _family(pid: int) -> Sequence[psutil.Process]:
+    first = psutil.Process(pid)
+    return [first, *first.children(recursive=True)]
+
+
+def _cpu_seconds(processes: Sequence[psutil.Process]) -> float:
+    """Of these, and of the children that they have waited for: a database's sessions may end with each request."""
+    used = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since, and is in its parent's account now
+            times = process.cpu_times()
+            used += times.user + times.system + times.children_user + times.children_system
+    return used
 
 
 @contextmanager
@@ -109,11 +132,14 @@ def service_environment(data: Path) -> dict[str, str]:
     return {"PUSH_SERVICE_DATA_DIR": str(data)}
 
 
-def run_command(data: Path, *arguments: str) -> str:
-    """Run one `push-service` command on this data directory; its standard output. Raises `StartError` if it fails."""
+def run_command(data: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> str:
+    """Run one `push-service` command on this data directory, with these settings besides; its standard output.
+
+    Raises `StartError` if it fails.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "push_service", *arguments],
-        env={**_clean_environment(), **service_environment(data)},
+        env={**_clean_environment(), **service_environment(data), **(settings or {})},
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
@@ -150,7 +176,7 @@ def _running(
         _wait_until_ready(process, " ".join(command), log)
         yield Server(address, process.pid)
     finally:
-        _stop(process)
+        stop(process)
 
 
 def _clean_environment() -> dict[str, str]:
@@ -167,7 +193,8 @@ def _wait_until_ready(process: subprocess.Popen[bytes], command: str, log: Path)
         raise StartError(f"{command} did not start: {log.read_text()[-2000:]}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End it by SIGTERM, or by SIGKILL when it takes too long."""
     process.terminate()
     try:
         process.wait(STOP_DEADLINE)

@@ -7,6 +7,7 @@ one machine and one day and stay out of the repository; the tables in the docume
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,20 @@ from bench.machine import Machine
 RESULTS = Path(__file__).parent / "results"
 
 
+class Store(StrEnum):
+    """Where the service keeps the truth."""
+
+    SQLITE = "sqlite"
+    POSTGRES = "postgres"
+
+
+class Bus(StrEnum):
+    """What its bells go over."""
+
+    LOCAL = "local"
+    REDIS = "redis"
+
+
 @dataclass(frozen=True)
 class Options:
     """What the command line can change; each benchmark takes what concerns it, and its own default for `None`."""
@@ -30,6 +45,8 @@ class Options:
     waiting: int | None = None
     devices: Sequence[int] = ()
     prototype_only: bool = False
+    store: Store = Store.SQLITE
+    bus: Bus = Bus.LOCAL
 
     def rounds_or(self, default: int) -> int:
         """How many rounds are taken."""

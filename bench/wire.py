@@ -35,12 +35,19 @@ class Response(NamedTuple):
     body: bytes
 
 
-def request(method: str, target: str, address: Address, headers: Mapping[str, str], body: bytes = b"") -> bytes:
+def request(
+    method: str,
+    target: str,
+    address: Address,
+    headers: Mapping[str, str],
+    body: bytes = b"",
+    content_type: str = "application/json",
+) -> bytes:
     """An HTTP request as it goes over the wire."""
     lines = [f"{method} {target} HTTP/1.1", f"Host: {address.host}:{address.port}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        lines += [f"Content-Type: {content_type}", f"Content-Length: {len(body)}"]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 

@@ -8,6 +8,8 @@ import shutil
 import stat
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import MakeOffice, MakeService
 from tests.soak.story import WIDE_OPEN
 from tests.support.people import PASSWORD, office
@@ -30,6 +32,7 @@ def restored(service: Service, backup: Path, folder: Path, *, with_key: bool = T
     return again
 
 
+@pytest.mark.deployed("sqlite-1")
 async def test_a_backup_under_load_is_whole_and_a_restored_service_knows_its_people_and_phones(
     make_service: MakeService, make_office: MakeOffice, tmp_path: Path
 ) -> None:
@@ -73,6 +76,7 @@ async def test_a_backup_under_load_is_whole_and_a_restored_service_knows_its_peo
             await again.kill()
 
 
+@pytest.mark.deployed("sqlite-1")
 async def test_a_backup_never_takes_another_file_s_place(make_service: MakeService, tmp_path: Path) -> None:
     service = await make_service()
     taken = tmp_path / "taken.db"
@@ -83,6 +87,7 @@ async def test_a_backup_never_takes_another_file_s_place(make_service: MakeServi
     assert not list(tmp_path.glob(".taken*"))  # noqa: ASYNC240
 
 
+@pytest.mark.deployed("sqlite-1")
 async def test_a_backup_without_its_key_opens_nothing(make_service: MakeService, tmp_path: Path) -> None:
     service = await make_service()
     backup = tmp_path / "backup.db"

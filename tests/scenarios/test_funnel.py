@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import MakeOffice, MakeService
@@ -25,6 +26,7 @@ async def figures(service: Service) -> dict[str, float]:
     return found
 
 
+@pytest.mark.deployed("sqlite-1", "postgres-1")
 async def test_every_hop_is_counted_and_timed(make_service: MakeService, make_office: MakeOffice) -> None:
     service = await make_service()
     desk = await make_office(service)

@@ -68,6 +68,7 @@ async def test_unknown_query_parameters_are_ignored(desk: Office) -> None:
         assert reply.status == 200
 
 
+@pytest.mark.deployed("sqlite-1", "postgres-1")
 async def test_of_nine_that_wait_one_is_refused_and_the_other_eight_are_told_at_once(desk: Office) -> None:
     async with scene(desk) as alice:
         sign_in, (asked,) = await alice.asked()
@@ -88,6 +89,7 @@ async def test_of_nine_that_wait_one_is_refused_and_the_other_eight_are_told_at_
         assert [each.body["state"] for each in replies] == ["approved"] * MAX_WAITS
 
 
+@pytest.mark.deployed("sqlite-1", "postgres-1")
 async def test_browsers_that_went_away_free_their_places(desk: Office) -> None:
     async with scene(desk) as alice:
         sign_in, _ = await alice.asked()

@@ -14,7 +14,7 @@ What is not in the answer was not written at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -40,6 +40,9 @@ _TYPES |= {"digits": "integer", "n": "integer", "secret": "bytea", "answer": "by
 _USERS, _CHARGES, _DELIVERIES, _REMEMBERED, _AUDIT = "users", "charges", "deliveries", "remembered", "audit"
 _NEW_SIGN_INS, _MOVED_SIGN_INS = "new_sign_ins", "moved_sign_ins"
 _NEW_CHALLENGES, _ENDED_CHALLENGES = "new_challenges", "ended_challenges"
+Shape = tuple[str, ...]
+"""Which groups a statement has a place for."""
+
 _GROUPS = {
     _USERS: "id, version, guard, until",
     _CHARGES: "owner, key, cost, burst",
@@ -51,11 +54,11 @@ _GROUPS = {
     _REMEMBERED: f"owner, {columns.REMEMBERED}",
     _AUDIT: f"owner, {columns.AUDIT}",
 }
-"""What `WRITE` takes, an array for each column: rows of several decisions, each with the user whom it belongs to."""
+"""What is written, an array for each column: rows of several decisions, each with the user whom it belongs to."""
 
 
 class Written:
-    """The rows of several decisions, of different users, on their way into `WRITE`."""
+    """The rows of several decisions, of different users, on their way into one of `WRITES`."""
 
     def __init__(self) -> None:
         """Hold nothing yet."""
@@ -91,9 +94,19 @@ class Written:
         id_, now, before = self._last
         return arrays(columns.AUDIT, audit_rows(id_, now, (*before, *audit))[len(before) :])
 
+    def statement(self) -> str:
+        """The smallest of `WRITES` that has a place for all of it."""
+        present = {name for name, group in self._groups.items() if group}
+        return WRITES[self._shape(present)]
+
     def arguments(self) -> list[list[object]]:
-        """The arguments of `WRITE`."""
-        return [column for name, group in self._groups.items() for column in arrays(_GROUPS[name], group)]
+        """The arguments of `statement`."""
+        shape = self._shape({name for name, group in self._groups.items() if group})
+        return [column for name in shape for column in arrays(_GROUPS[name], self._groups[name])]
+
+    @staticmethod
+    def _shape(present: set[str]) -> Shape:
+        return next(shape for shape in _SHAPES if present.issubset(shape))
 
 
 def arrays(listed: str, group: Sequence[Row]) -> list[list[object]]:
@@ -111,55 +124,87 @@ def unnest(listed: str, first: int) -> str:
     return f"unnest({types}) WITH ORDINALITY AS t ({listed}, place)"
 
 
-def _from(group: str) -> str:
-    """The rows of a group that belong to the decisions that won, in their order."""
-    first = 1
-    for name, listed in _GROUPS.items():
-        if name == group:
-            return unnest(listed, first)
-        first += columns.width(listed)
-    raise KeyError(group)
-
-
-def _insert(table: str, group: str, listed: str) -> str:
-    return (
-        f"INSERT INTO {table} ({listed}) SELECT {columns.of(listed, 't')} FROM {_from(group)}"  # noqa: S608
-        " JOIN won ON won.id = t.owner ORDER BY t.place"
-    )
-
-
-def _update(table: str, group: str, listed: str) -> str:
-    changes = ", ".join(f"{name} = t.{name}" for name in columns.names(listed))
-    return f"UPDATE {table} AS x SET {changes} FROM {_from(group)} JOIN won ON won.id = t.owner WHERE x.id = t.id"  # noqa: S608
-
-
 PUT_AUDIT = (
     f"INSERT INTO audit ({columns.AUDIT}) SELECT {columns.of(columns.AUDIT, 't')}"  # noqa: S608
     f" FROM {unnest(columns.AUDIT, 1)} ORDER BY t.place"
 )
-WRITE = f"""
-WITH held AS MATERIALIZED (
-    SELECT t.id, t.version, t.guard, t.until FROM {_from(_USERS)} JOIN users u ON u.id = t.id
-    WHERE u.version = t.version FOR NO KEY UPDATE OF u SKIP LOCKED),
-due AS MATERIALIZED (
-    SELECT id, version, guard FROM held WHERE until IS NULL OR service_now() < until),
+
+
+def _from(shape: Shape, group: str) -> str:
+    """The rows of a group, in their order."""
+    before = shape[: shape.index(group)]
+    return unnest(_GROUPS[group], 1 + sum(columns.width(_GROUPS[each]) for each in before))
+
+
+def _insert(shape: Shape, group: str, table: str, listed: str) -> str:
+    return (
+        f"INSERT INTO {table} ({listed}) SELECT {columns.of(listed, 't')} FROM {_from(shape, group)}"  # noqa: S608
+        " JOIN won ON won.id = t.owner ORDER BY t.place"
+    )
+
+
+def _update(shape: Shape, group: str, table: str, listed: str) -> str:
+    changes = ", ".join(f"{name} = t.{name}" for name in columns.names(listed))
+    return (
+        f"UPDATE {table} AS x SET {changes} FROM {_from(shape, group)}"  # noqa: S608
+        " JOIN won ON won.id = t.owner WHERE x.id = t.id"
+    )
+
+
+_WRITTEN: dict[str, tuple[Callable[[Shape, str, str, str], str], str, str]] = {
+    _NEW_SIGN_INS: (_insert, "sign_ins", columns.SIGN_IN),
+    _MOVED_SIGN_INS: (_update, "sign_ins", columns.MOVED_SIGN_IN),
+    _NEW_CHALLENGES: (_insert, "challenges", columns.CHALLENGE),
+    _ENDED_CHALLENGES: (_update, "challenges", columns.ENDED_CHALLENGE),
+    _DELIVERIES: (_insert, "deliveries", columns.DELIVERY),
+    _REMEMBERED: (_insert, "remembered", columns.REMEMBERED),
+    _AUDIT: (_insert, "audit", columns.AUDIT),
+}
+"""What becomes of the rows of each group once it is known which decisions won."""
+
+
+def _spending(shape: Shape) -> str:
+    return f"""
 asked AS MATERIALIZED (
     SELECT array_agg(t.owner ORDER BY t.place) AS owners, array_agg(t.key ORDER BY t.place) AS keys,
         array_agg(t.cost ORDER BY t.place) AS costs, array_agg(t.burst ORDER BY t.place) AS bursts
-    FROM {_from(_CHARGES)} JOIN due ON due.id = t.owner),
+    FROM {_from(shape, _CHARGES)} JOIN due ON due.id = t.owner),
 refused AS MATERIALIZED (
     SELECT r.owner, r.wait FROM asked, spend(asked.owners, asked.keys, asked.costs, asked.bursts) AS r),
+"""  # noqa: S608
+
+
+_NOTHING_SPENT = "refused AS (SELECT NULL AS owner, NULL::bigint AS wait WHERE FALSE),"
+
+
+def _write(shape: Shape) -> str:
+    written = [
+        f"written_{number} AS ({statement(shape, group, table, listed)})"
+        for number, (group, (statement, table, listed)) in enumerate(_WRITTEN.items())
+        if group in shape
+    ]
+    return f"""
+WITH held AS MATERIALIZED (
+    SELECT t.id, t.version, t.guard, t.until FROM {_from(shape, _USERS)} JOIN users u ON u.id = t.id
+    WHERE u.version = t.version FOR NO KEY UPDATE OF u SKIP LOCKED),
+due AS MATERIALIZED (
+    SELECT id, version, guard FROM held WHERE until IS NULL OR service_now() < until),
+{_spending(shape) if _CHARGES in shape else _NOTHING_SPENT}
 won AS (
     UPDATE users AS u SET version = u.version + 1, guard = coalesce(due.guard, u.guard) FROM due
     WHERE u.id = due.id AND u.version = due.version AND NOT EXISTS (SELECT FROM refused r WHERE r.owner = due.id)
     RETURNING u.id),
-written_1 AS ({_insert("sign_ins", _NEW_SIGN_INS, columns.SIGN_IN)}),
-written_2 AS ({_update("sign_ins", _MOVED_SIGN_INS, columns.MOVED_SIGN_IN)}),
-written_3 AS ({_insert("challenges", _NEW_CHALLENGES, columns.CHALLENGE)}),
-written_4 AS ({_update("challenges", _ENDED_CHALLENGES, columns.ENDED_CHALLENGE)}),
-written_5 AS ({_insert("deliveries", _DELIVERIES, columns.DELIVERY)}),
-written_6 AS ({_insert("remembered", _REMEMBERED, columns.REMEMBERED)}),
-written_7 AS ({_insert("audit", _AUDIT, columns.AUDIT)})
+{", ".join(written)}
 SELECT won.id, NULL::bigint AS wait FROM won UNION ALL SELECT refused.owner, refused.wait FROM refused
 """  # noqa: S608
-"""Answers whose decisions were written; and, with the microseconds to wait, whose charges were refused."""
+
+
+_SHAPES: tuple[Shape, ...] = (
+    (_USERS, _MOVED_SIGN_INS, _ENDED_CHALLENGES, _AUDIT),
+    (_USERS, _CHARGES, _NEW_SIGN_INS, _NEW_CHALLENGES, _DELIVERIES, _REMEMBERED, _AUDIT),
+    tuple(_GROUPS),
+)
+"""An answer, a begin, and anything: with little to do most batches are one of the former, by a shorter statement."""
+
+WRITES = {shape: _write(shape) for shape in _SHAPES}
+"""Each answers whose decisions were written; and, with the microseconds to wait, whose charges were refused."""

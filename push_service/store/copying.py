@@ -21,7 +21,7 @@ import msgspec
 from push_service.model.errors import InvalidRequest
 from push_service.store.postgres.connections import CLOSE_SECONDS, connect
 from push_service.store.postgres.schema import migrate
-from push_service.store.postgres.trouble import TROUBLES, told
+from push_service.store.postgres.trouble import TROUBLES, told_the_operator
 from push_service.store.rows import Row
 from push_service.store.sqlite import connection as embedded
 
@@ -84,7 +84,7 @@ async def copy_to_postgres(path: Path, url: str) -> list[CopiedTable]:
             finally:
                 await target.close(timeout=CLOSE_SECONDS)
         except TROUBLES as problem:
-            raise told(problem) from problem
+            raise told_the_operator(problem) from problem
 
 
 @contextmanager

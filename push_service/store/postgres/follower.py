@@ -16,7 +16,7 @@ from push_service.model.ids import DecisionId
 from push_service.model.instant import Instant
 from push_service.ports import Topic
 from push_service.store.postgres.connections import Connections, fetch
-from push_service.store.postgres.trouble import TROUBLES
+from push_service.store.postgres.trouble import TROUBLES, in_one_line
 from push_service.store.records import topics_of_record
 
 MOST_OWN = 100_000
@@ -76,7 +76,7 @@ class Follower:
                 await self._look()
             except TROUBLES as problem:
                 if reachable:
-                    _log.warning("store.unreachable", problem=" ".join(str(problem).split()) or type(problem).__name__)
+                    _log.warning("store.unreachable", problem=in_one_line(problem))
                 reachable = False
             else:
                 if not reachable:

@@ -14,7 +14,7 @@ import asyncpg
 
 from push_service.store import UnsafeDatabase
 from push_service.store.postgres.connections import CLOSE_SECONDS, connect
-from push_service.store.postgres.trouble import TROUBLES, told
+from push_service.store.postgres.trouble import TROUBLES, told_the_operator
 from push_service.store.scripts import Dialect, migrations
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ async def migrate(url: str, *, allow_asynchronous_commit: bool = False) -> None:
         finally:
             await connection.close(timeout=CLOSE_SECONDS)  # and with it goes the lock
     except TROUBLES as problem:
-        raise told(problem) from problem
+        raise told_the_operator(problem) from problem
 
 
 async def _migrate(connection: Connection) -> None:

@@ -21,6 +21,8 @@ _CONFLICT_CLASS = "40"
 _HARMLESS = ("55P03", "57014")
 """A lock that was not free in time, a statement that took too long: the connection is as good as before."""
 _CONNECTION_CLASSES = ("08", "57P")
+_REFUSED_CLASSES = ("08", "28", "3D", "57P")
+"""Said about the connection, its account or its database rather than about what was asked."""
 
 
 class Fate(Enum):
@@ -64,7 +66,7 @@ def spoils(problem: BaseException) -> bool:
 
 
 def told(problem: BaseException) -> Exception:
-    """The error that a caller of the store is told."""
+    """The error that a caller of the store is told, and through it perhaps a stranger: no address, no account."""
     match problem:
         case asyncpg.UniqueViolationError():
             return Duplicate(_column(problem))
@@ -72,9 +74,24 @@ def told(problem: BaseException) -> Exception:
             return InvalidRequest("The request holds text that can't be stored, such as a NUL character.")
         case TimeoutError():
             return unanswered()
+        case asyncpg.PostgresError() if not _state(problem).startswith(_REFUSED_CLASSES):
+            return _unavailable(in_one_line(problem))
         case _:
-            said = " ".join(str(problem).split()) or type(problem).__name__
-            return StoreUnavailable(f"The store can't be used: {said}.", retry_after=RETRY_SECONDS)
+            return _unavailable("there is no connection to it")
+
+
+def told_the_operator(problem: BaseException) -> Exception:
+    """The same for whoever starts the service or runs a command: with all that was said."""
+    return told(problem) if _is_data(problem) else _unavailable(in_one_line(problem))
+
+
+def in_one_line(problem: BaseException) -> str:
+    """What it says of itself, for a log."""
+    return " ".join(str(problem).split()) or type(problem).__name__
+
+
+def _unavailable(why: str) -> StoreUnavailable:
+    return StoreUnavailable(f"The store can't be used: {why}.", retry_after=RETRY_SECONDS)
 
 
 def unanswered() -> StoreUnavailable:

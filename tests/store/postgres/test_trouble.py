@@ -19,6 +19,7 @@ from push_service.model.sign_in import SignInState
 from push_service.model.throttle import Charge
 from push_service.ports import Duplicate
 from push_service.store.postgres import PostgresStore, decider
+from push_service.store.postgres.schema import migrate
 from tests.contracts.kinds import PostgresStores
 from tests.contracts.making import (
     BY_OPERATOR,
@@ -102,6 +103,11 @@ async def test_a_server_that_is_gone_refuses_and_is_used_again_when_it_is_back(
     try:
         async with asyncio.timeout(SOON):
             await all_refuse(store, alice, seen.sign_in.id)
+            with pytest.raises(StoreUnavailable) as refused:
+                await store.check()
+            assert str(stores.server.port) not in refused.value.detail  # a stranger may read it
+            with pytest.raises(StoreUnavailable, match=str(stores.server.port)):  # whoever starts the service needs it
+                await migrate(stores.url)
     finally:
         await asyncio.to_thread(stores.server.start)
     assert (await look(store, seen.sign_in.id)).state is SignInState.PENDING

@@ -326,7 +326,7 @@ class TooManyPrompts(Throttled):
 
 
 class TooManyWaits(Throttled):
-    """More than eight waits on one sign-in at once."""
+    """More than eight waits on one sign-in at once, at one process."""
 
     code = "too_many_waits"
     sentence = "Too many requests are waiting for this sign-in."

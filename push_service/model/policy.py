@@ -90,4 +90,4 @@ LONGEST_CONNECTION_SECONDS = 30 * 86400
 """How long a device's newest socket is remembered. An older one that stood longer would not be told of a newer."""
 
 MAX_WAITS = 8
-"""How many requests may wait on one sign-in at once."""
+"""How many requests may wait on one sign-in at once, at each process: it is memory that this guards."""

@@ -216,8 +216,8 @@ class PostgresServer:
         return name
 
     def close(self) -> None:
-        """End, and leave nothing behind."""
-        self._end(signal.SIGQUIT)
+        """End, and leave nothing behind: in order, so that no process of it writes any more."""
+        self.stop()
         self.loop.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 

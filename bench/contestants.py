@@ -68,7 +68,7 @@ def registered(count: int, data: Path, console: Console, settings: Mapping[str, 
         return prepare(data, count, settings)
 
 
-def service_pair(  # noqa: PLR0913 - where everyone is
+def service_pair(
     address: Address,
     vouching: Vouching,
     person: Person,

@@ -154,7 +154,7 @@ def _name_of(place: int) -> str:
     return f"setup_{place}"
 
 
-def _fleets(  # noqa: PLR0913 - everything that they stand on
+def _fleets(
     stack: ExitStack, folder: Path, database: Backend, bell: Backend, people: int, console: Console
 ) -> Iterator[Fleet]:
     data = folder / "data"

@@ -51,13 +51,14 @@ class Fleet:
     @contextmanager
     def awake(self) -> Iterator[None]:
         """It runs meanwhile."""
-        self._signal(signal.SIGCONT)
+        self.signal(signal.SIGCONT)
         try:
             yield
         finally:
-            self._signal(signal.SIGSTOP)
+            self.signal(signal.SIGSTOP)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def signal(self, number: signal.Signals) -> None:
+        """Send it to all of them."""
         for pid in (self.server.pid, *self.server.siblings):
             os.kill(pid, number)
 
@@ -83,11 +84,11 @@ def fleet(setup: Setup, data: Path, people: People, database: Backend, name: str
             database=database.pid if setup.postgres else None,
         )
         started = Fleet(setup, server, [each.address for each in running], people)
-        started._signal(signal.SIGSTOP)
+        started.signal(signal.SIGSTOP)
         try:
             yield started
         finally:
-            started._signal(signal.SIGCONT)
+            started.signal(signal.SIGCONT)
 
 
 def copied(data: Path, database: Backend, name: str, settings: Mapping[str, str] | None = None) -> None:

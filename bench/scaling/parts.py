@@ -57,7 +57,7 @@ def parts_table(rounds: Sequence[Sequence[Part]]) -> Table:
     return Table(title, ("CPU µs each", "in the service", "in the server"), rows)
 
 
-async def measured_parts(  # noqa: PLR0913 - everything that they stand on
+async def measured_parts(
     database: Backend, name: str, bell: Backend, folder: Path, number: int, seconds: float
 ) -> Sequence[Part]:
     """Every hop once."""

@@ -3,7 +3,7 @@
 Every setup has the same people, registered once and copied. They take turns within every round, so that a busy minute
 of the machine falls on all; ratios are taken round by round. All servers share one core, the load has the other. A
 round has two loads: everybody without pause, for what a sign-in costs, and few at random instants, for how soon a
-browser knows. CPU is counted for the service's processes, PostgreSQL's and Redis's apart. At the end of each round the
+browser knows. Each process has as many people as any other, so that what comes together in it is as much. CPU is counted for the service's processes, PostgreSQL's and Redis's apart. At the end of each round the
 hops are measured alone (`parts.py`).
 """
 
@@ -26,7 +26,8 @@ from bench.results import Options, Table, errors_text
 from bench.scaling.fleet import Fleet, Setup, copied, fleet
 from bench.scaling.parts import Part, measured_parts, parts_table
 
-PEOPLE = 128
+PEOPLE = 32
+"""For each process: as many are at it in each at once, however many processes there are."""
 ROUNDS = 5
 SECONDS = 4.0
 WARM_SECONDS = 6.0
@@ -93,7 +94,7 @@ class ScalingResult:
         )
         rows = [self._row(place, turn.setup) for place, turn in enumerate(self.rounds[0])]
         title = (
-            f"{self.people} people sign in without pause; latency at {QUIET_RATE:.0f} sign-ins a second;"
+            f"{self.people} people a process sign in without pause; latency at {QUIET_RATE:.0f} sign-ins a second;"
             f" median [range] of {len(self.rounds)} rounds. {self.versions}."
         )
         return Table(title, columns, rows)
@@ -138,7 +139,7 @@ def run(options: Options, console: Console) -> ScalingResult:
         with pinned(cores().load):
             for each in fleets:
                 with console.status(f"warming up: {each.setup.name}"), each.awake():
-                    uvloop.run(_busy(each, people, WARM_SECONDS if seconds >= 1 else seconds))
+                    uvloop.run(_busy(each, people, min(WARM_SECONDS, 2 * seconds)))
             for number in range(rounds):
                 turns: dict[str, Turn] = {}
                 for each in fleets if number % 2 == 0 else reversed(fleets):
@@ -158,7 +159,7 @@ def _fleets(
     stack: ExitStack, folder: Path, database: Backend, bell: Backend, people: int, console: Console
 ) -> Iterator[Fleet]:
     data = folder / "data"
-    everybody = registered(people, data, console)
+    everybody = registered(people * max(setup.processes for setup in SETUPS), data, console)
     for place, setup in enumerate(SETUPS):
         if setup.postgres:
             copied(data, database, _name_of(place))
@@ -175,6 +176,6 @@ async def _turn(each: Fleet, people: int, seconds: float) -> Turn:
 
 
 async def _busy(each: Fleet, people: int, seconds: float) -> Measurement:
-    pairs = [each.pair(number) for number in range(people)]
+    pairs = [each.pair(number) for number in range(people * each.setup.processes)]
     async with connected(pairs):
         return await closed_loop(each.server, pairs, seconds)

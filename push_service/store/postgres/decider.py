@@ -29,7 +29,7 @@ from push_service.store.postgres.batching import Batcher
 from push_service.store.postgres.connections import ANSWER_SECONDS, MAX_QUEUED, Connections, fetch
 from push_service.store.postgres.follower import Follower
 from push_service.store.postgres.seldom import is_seldom, write_alone
-from push_service.store.postgres.statements import READ, WRITE, Written
+from push_service.store.postgres.statements import READ, Written
 from push_service.store.postgres.trouble import RETRY_SECONDS, TROUBLES, Fate, fate_of, told, unanswered
 from push_service.store.rows import Row, Rows
 
@@ -181,9 +181,10 @@ class Decider:
         if not tries:
             return []
         try:
-            arguments = self._rows_of(*tries).arguments()
+            written = self._rows_of(*tries)
+            statement, arguments = written.statement, written.arguments()
             began = time.perf_counter()
-            answered = await self._connections.use(lambda connection: fetch(connection, WRITE, *arguments))
+            answered = await self._connections.use(lambda connection: fetch(connection, statement, *arguments))
             self._hops.batch(len(tries), began - tries[0].job.since, time.perf_counter() - began)
         except (*TROUBLES, UnicodeError) as problem:
             if isinstance(problem, UnicodeError) or fate_of(problem) is Fate.GUILTY:
@@ -219,7 +220,7 @@ class Decider:
         return written
 
     def _judged(self, answered: Sequence[Row], tries: Sequence[_Try]) -> list[_Outcome]:
-        """By what `WRITE` answered."""
+        """By what the statement answered."""
         waits: dict[str, int | None] = {row[0]: row[1] for row in answered}
         return [self._judge(each, waits) for each in tries]
 

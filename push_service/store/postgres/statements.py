@@ -14,6 +14,7 @@ What is not in the answer was not written at all.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import msgspec
@@ -91,9 +92,14 @@ class Written:
         id_, now, before = self._last
         return arrays(columns.AUDIT, audit_rows(id_, now, (*before, *audit))[len(before) :])
 
+    @property
+    def statement(self) -> str:
+        """The statement that writes what is here, and that which is not here it does not mention."""
+        return write(tuple(name for name, group in self._groups.items() if group))
+
     def arguments(self) -> list[list[object]]:
-        """The arguments of `WRITE`."""
-        return [column for name, group in self._groups.items() for column in arrays(_GROUPS[name], group)]
+        """The arguments of `statement`."""
+        return [column for name, group in self._groups.items() if group for column in arrays(_GROUPS[name], group)]
 
 
 def arrays(listed: str, group: Sequence[Row]) -> list[list[object]]:
@@ -111,55 +117,79 @@ def unnest(listed: str, first: int) -> str:
     return f"unnest({types}) WITH ORDINALITY AS t ({listed}, place)"
 
 
-def _from(group: str) -> str:
-    """The rows of a group that belong to the decisions that won, in their order."""
-    first = 1
-    for name, listed in _GROUPS.items():
-        if name == group:
-            return unnest(listed, first)
-        first += columns.width(listed)
-    raise KeyError(group)
+def _from(group: str, groups: Sequence[str]) -> str:
+    """The rows of a group, in their order; the arguments are those of these groups."""
+    first = 1 + sum(columns.width(_GROUPS[name]) for name in groups[: groups.index(group)])
+    return unnest(_GROUPS[group], first)
 
 
-def _insert(table: str, group: str, listed: str) -> str:
+def _insert(table: str, group: str, groups: Sequence[str]) -> str:
+    listed = _GROUPS[group].removeprefix("owner, ")
     return (
-        f"INSERT INTO {table} ({listed}) SELECT {columns.of(listed, 't')} FROM {_from(group)}"  # noqa: S608
+        f"INSERT INTO {table} ({listed}) SELECT {columns.of(listed, 't')} FROM {_from(group, groups)}"  # noqa: S608
         " JOIN won ON won.id = t.owner ORDER BY t.place"
     )
 
 
-def _update(table: str, group: str, listed: str) -> str:
+def _update(table: str, group: str, groups: Sequence[str]) -> str:
+    listed = _GROUPS[group].removeprefix("owner, ").removesuffix(", id")
     changes = ", ".join(f"{name} = t.{name}" for name in columns.names(listed))
-    return f"UPDATE {table} AS x SET {changes} FROM {_from(group)} JOIN won ON won.id = t.owner WHERE x.id = t.id"  # noqa: S608
+    source = _from(group, groups)
+    return f"UPDATE {table} AS x SET {changes} FROM {source} JOIN won ON won.id = t.owner WHERE x.id = t.id"  # noqa: S608
 
 
 PUT_AUDIT = (
     f"INSERT INTO audit ({columns.AUDIT}) SELECT {columns.of(columns.AUDIT, 't')}"  # noqa: S608
     f" FROM {unnest(columns.AUDIT, 1)} ORDER BY t.place"
 )
-WRITE = f"""
-WITH held AS MATERIALIZED (
-    SELECT t.id, t.version, t.guard, t.until FROM {_from(_USERS)} JOIN users u ON u.id = t.id
-    WHERE u.version = t.version FOR NO KEY UPDATE OF u SKIP LOCKED),
-due AS MATERIALIZED (
-    SELECT id, version, guard FROM held WHERE until IS NULL OR service_now() < until),
+_SPENT = """
 asked AS MATERIALIZED (
     SELECT array_agg(t.owner ORDER BY t.place) AS owners, array_agg(t.key ORDER BY t.place) AS keys,
         array_agg(t.cost ORDER BY t.place) AS costs, array_agg(t.burst ORDER BY t.place) AS bursts
-    FROM {_from(_CHARGES)} JOIN due ON due.id = t.owner),
+    FROM {charges} JOIN due ON due.id = t.owner),
 refused AS MATERIALIZED (
-    SELECT r.owner, r.wait FROM asked, spend(asked.owners, asked.keys, asked.costs, asked.bursts) AS r),
+    SELECT r.owner, r.wait FROM asked, spend(asked.owners, asked.keys, asked.costs, asked.bursts) AS r),"""
+_TABLES = {
+    _NEW_SIGN_INS: (_insert, "sign_ins"),
+    _MOVED_SIGN_INS: (_update, "sign_ins"),
+    _NEW_CHALLENGES: (_insert, "challenges"),
+    _ENDED_CHALLENGES: (_update, "challenges"),
+    _DELIVERIES: (_insert, "deliveries"),
+    _REMEMBERED: (_insert, "remembered"),
+    _AUDIT: (_insert, "audit"),
+}
+
+
+@functools.cache
+def write(groups: tuple[str, ...]) -> str:
+    """The statement for rows of these groups alone.
+
+    It answers whose decisions were written; and, with the microseconds to wait, whose charges were refused. What is
+    not there is left out, rather than handed over empty: to set up a plan costs the server more than to run it, and
+    few decisions write to more than half of the tables.
+    """
+    charged = _CHARGES in groups
+    spent = _SPENT.format(charges=_from(_CHARGES, groups)) if charged else ""
+    unless = "AND NOT EXISTS (SELECT FROM refused r WHERE r.owner = due.id)" if charged else ""
+    refused = "UNION ALL SELECT refused.owner, refused.wait FROM refused" if charged else ""
+    written = "".join(
+        f", written_{n} AS ({make(table, group, groups)})"
+        for n, (group, (make, table)) in enumerate(_TABLES.items())
+        if group in groups
+    )
+    return f"""
+WITH held AS MATERIALIZED (
+    SELECT t.id, t.version, t.guard, t.until FROM {_from(_USERS, groups)} JOIN users u ON u.id = t.id
+    WHERE u.version = t.version FOR NO KEY UPDATE OF u SKIP LOCKED),
+due AS MATERIALIZED (
+    SELECT id, version, guard FROM held WHERE until IS NULL OR service_now() < until),{spent}
 won AS (
     UPDATE users AS u SET version = u.version + 1, guard = coalesce(due.guard, u.guard) FROM due
-    WHERE u.id = due.id AND u.version = due.version AND NOT EXISTS (SELECT FROM refused r WHERE r.owner = due.id)
-    RETURNING u.id),
-written_1 AS ({_insert("sign_ins", _NEW_SIGN_INS, columns.SIGN_IN)}),
-written_2 AS ({_update("sign_ins", _MOVED_SIGN_INS, columns.MOVED_SIGN_IN)}),
-written_3 AS ({_insert("challenges", _NEW_CHALLENGES, columns.CHALLENGE)}),
-written_4 AS ({_update("challenges", _ENDED_CHALLENGES, columns.ENDED_CHALLENGE)}),
-written_5 AS ({_insert("deliveries", _DELIVERIES, columns.DELIVERY)}),
-written_6 AS ({_insert("remembered", _REMEMBERED, columns.REMEMBERED)}),
-written_7 AS ({_insert("audit", _AUDIT, columns.AUDIT)})
-SELECT won.id, NULL::bigint AS wait FROM won UNION ALL SELECT refused.owner, refused.wait FROM refused
+    WHERE u.id = due.id AND u.version = due.version {unless}
+    RETURNING u.id){written}
+SELECT won.id, NULL::bigint AS wait FROM won {refused}
 """  # noqa: S608
-"""Answers whose decisions were written; and, with the microseconds to wait, whose charges were refused."""
+
+
+WRITE = write(tuple(_GROUPS))
+"""The longest of them."""

@@ -20,6 +20,7 @@ from bench.people import RegistrationError
 from bench.processes import StartError
 from bench.results import RESULTS, Bus, Options, Result, Store, save
 from bench.results import load as read
+from bench.scaling import benchmark as scaling
 
 commands = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Benchmarks of the service.", rich_markup_mode=None
@@ -94,6 +95,17 @@ def _stores(
 ) -> None:
     """A decision on PostgreSQL against the same on SQLite."""
     _run("stores", stores.run, Options(rounds, seconds, people=people), json)
+
+
+@commands.command("scaling")
+def _scaling(
+    rounds: Rounds = None,
+    seconds: Seconds = None,
+    people: Annotated[int | None, typer.Option(min=1, help="How many sign in at the same time.")] = None,
+    json: Json = None,
+) -> None:
+    """What a sign-in costs over more and more processes."""
+    _run("scaling", scaling.run, Options(rounds, seconds, people=people), json)
 
 
 @commands.command("overload")

@@ -68,6 +68,18 @@ def registered(count: int, data: Path, console: Console, settings: Mapping[str, 
         return prepare(data, count, settings)
 
 
-def service_pair(address: Address, vouching: Vouching, person: Person, *, password: str = "") -> Pair:
-    """A browser whose application gives the person's password, or else vouches for it; and the person's phone."""
-    return Pair(ServiceBrowser(address, vouching, person, password=password), ServicePhone(address, person))
+def service_pair(
+    address: Address,
+    vouching: Vouching,
+    person: Person,
+    *,
+    password: str = "",
+    phone_at: Address | None = None,
+    public: Address | None = None,
+) -> Pair:
+    """A browser whose application gives the person's password, or else vouches for it; and the person's phone.
+
+    The phone is connected at `phone_at`, where that is another process of the same service, known as `public`.
+    """
+    phone = ServicePhone(phone_at or address, person, public)
+    return Pair(ServiceBrowser(address, vouching, person, password=password), phone)

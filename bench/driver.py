@@ -10,8 +10,10 @@ import asyncio
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bench.exchange import ExchangeError, Pair, Timing, sign_in
 from bench.figures import Latency
@@ -35,6 +37,8 @@ class Measurement:
     """CPU milliseconds of the server for each sign-in."""
     database_cpu_ms: float
     """CPU milliseconds of the database server for each sign-in, beside those; 0 if the server embeds it."""
+    bus_cpu_ms: float
+    """CPU milliseconds of the bus for each sign-in, which `server_cpu_ms` includes."""
     server_cpu_percent: float
     driver_cpu_percent: float
     """How busy the load's own core was: near 100, the load is what was measured."""
@@ -46,6 +50,15 @@ class Measurement:
     polls: float
     """Long-polls for each sign-in."""
     errors: Mapping[str, int]
+
+
+class _Used(NamedTuple):
+    """CPU seconds that a window took."""
+
+    server: float
+    database: float
+    bus: float
+    load: float
 
 
 @dataclass
@@ -71,23 +84,29 @@ class Recorder:
         await asyncio.sleep(min(1.0, seconds / 4))
         self.measuring = True
         started, own = time.perf_counter(), time.process_time()
-        cpu, database = server.cpu_seconds(), server.database_cpu_seconds()
+        cpu, database, bus = server.cpu_seconds(), server.database_cpu_seconds(), server.bus_cpu_seconds()
         await asyncio.sleep(seconds)
         self.measuring, self.stopped = False, True
         elapsed = time.perf_counter() - started
-        used, database_used = server.cpu_seconds() - cpu, server.database_cpu_seconds() - database
-        return self._measurement(elapsed, used, database_used, time.process_time() - own)
+        used = _Used(
+            server.cpu_seconds() - cpu,
+            server.database_cpu_seconds() - database,
+            server.bus_cpu_seconds() - bus,
+            time.process_time() - own,
+        )
+        return self._measurement(elapsed, used)
 
-    def _measurement(self, elapsed: float, cpu: float, database: float, own: float) -> Measurement:
+    def _measurement(self, elapsed: float, used: _Used) -> Measurement:
         count = len(self.timings)
         return Measurement(
             seconds=elapsed,
             sign_ins=count,
             per_second=count / elapsed,
-            server_cpu_ms=cpu / max(count, 1) * 1e3,
-            database_cpu_ms=database / max(count, 1) * 1e3,
-            server_cpu_percent=cpu / elapsed * 100,
-            driver_cpu_percent=own / elapsed * 100,
+            server_cpu_ms=used.server / max(count, 1) * 1e3,
+            database_cpu_ms=used.database / max(count, 1) * 1e3,
+            bus_cpu_ms=used.bus / max(count, 1) * 1e3,
+            server_cpu_percent=used.server / elapsed * 100,
+            driver_cpu_percent=used.load / elapsed * 100,
             answer_to_browser=Latency.of([timing.answer_to_browser for timing in self.timings]),
             acknowledged_to_browser=Latency.of([timing.acknowledged_to_browser for timing in self.timings]),
             whole_less_thinking=Latency.of([timing.whole_less_thinking for timing in self.timings]),
@@ -108,6 +127,17 @@ async def connect(pairs: Sequence[Pair]) -> None:
     async with asyncio.TaskGroup() as group:
         for pair in pairs:
             group.create_task(one(pair))
+
+
+@asynccontextmanager
+async def connected(pairs: Sequence[Pair]) -> AsyncIterator[None]:
+    """Everybody is connected meanwhile."""
+    try:
+        await connect(pairs)
+        yield
+    finally:
+        for pair in pairs:
+            pair.close()
 
 
 async def closed_loop(server: Server, pairs: Sequence[Pair], seconds: float, think: float = THINK) -> Measurement:

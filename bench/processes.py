@@ -64,10 +64,16 @@ class Server:
     """The process of the bus, where there is one: it counts as part of the server."""
     database: int | None = None
     """The first process of the database server, where it is not within this one: counted apart."""
+    siblings: Sequence[int] = ()
+    """Further processes of the same service, started by themselves."""
 
     def cpu_seconds(self) -> float:
         """CPU time that the server, its children and its bus have used so far."""
-        return _cpu_seconds(self._family()) + (0.0 if self.bus is None else _cpu_seconds(_family(self.bus)))
+        return _cpu_seconds(self._family()) + self.bus_cpu_seconds()
+
+    def bus_cpu_seconds(self) -> float:
+        """CPU time that the bus has used so far."""
+        return 0.0 if self.bus is None else _cpu_seconds(_family(self.bus))
 
     def database_cpu_seconds(self) -> float:
         """CPU time that the database server's processes have used so far, those included that have ended."""
@@ -83,7 +89,7 @@ class Server:
         return sum(process.memory_info().rss for process in self._family())
 
     def _family(self) -> Sequence[psutil.Process]:
-        return _family(self.pid)
+        return [each for pid in (self.pid, *self.siblings) for each in _family(pid)]
 
 
 def _family(pid: int) -> Sequence[psutil.Process]:

@@ -73,9 +73,10 @@ _decode_frame = msgspec.json.Decoder(_Frame).decode
 class ServicePhone:
     """A registered device: hello, proof, ready; then each challenge is received, and answered when the flow says so."""
 
-    def __init__(self, address: Address, person: Person) -> None:
+    def __init__(self, address: Address, person: Person, public: Address | None = None) -> None:
         self.answered_at = 0.0
         self._address = address
+        self._public = public or address  # what the service calls itself, whichever of its processes this is
         self._proofs = Signer(person.key, Header("device-proof+jwt", person.device_id))
         self._answers = Signer(person.key, Header("device-answer+jwt", person.device_id))
         self._shown: dict[str, _DeviceChallenge] = {}
@@ -136,7 +137,7 @@ class ServicePhone:
             self._shown.pop(frame.challenge_id, None)
         elif frame.type == "hello":
             now = int(time.time())
-            proof = _Proof("GET", self._address.url + _SOCKET, now, secrets.token_urlsafe(16), frame.nonce)
+            proof = _Proof("GET", self._public.url + _SOCKET, now, secrets.token_urlsafe(16), frame.nonce)
             self._socket.send_text(_encode(_Authenticate(self._proofs.sign(proof).decode())))
         elif frame.type == "ready" and not self._ready.done():
             self._ready.set_result(None)

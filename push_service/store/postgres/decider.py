@@ -182,7 +182,7 @@ class Decider:
             return []
         try:
             written = self._rows_of(*tries)
-            statement, arguments = written.statement(), written.arguments()
+            statement, arguments = written.statement, written.arguments()
             began = time.perf_counter()
             answered = await self._connections.use(lambda connection: fetch(connection, statement, *arguments))
             self._hops.batch(len(tries), began - tries[0].job.since, time.perf_counter() - began)
@@ -220,7 +220,7 @@ class Decider:
         return written
 
     def _judged(self, answered: Sequence[Row], tries: Sequence[_Try]) -> list[_Outcome]:
-        """By what the server answered."""
+        """By what the statement answered."""
         waits: dict[str, int | None] = {row[0]: row[1] for row in answered}
         return [self._judge(each, waits) for each in tries]
 

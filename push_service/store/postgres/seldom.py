@@ -59,7 +59,7 @@ _REMOVE_USER = (
 
 
 def is_seldom(before: User, decision: Decision[object]) -> bool:
-    """Whether the decision writes anything that `WRITES` do not."""
+    """Whether the decision writes anything that `statements.write` does not."""
     rare = decision.device or decision.removed_devices or decision.activation or decision.remove_user
     return bool(rare) or decision.withhold_results_since is not None or _account_changes(before, decision)
 
@@ -67,13 +67,13 @@ def is_seldom(before: User, decision: Decision[object]) -> bool:
 async def write_alone(
     connection: Connection, map_: Rows, written: Written, before: User, decision: Decision[object]
 ) -> tuple[list[Row], tuple[Audit, ...]]:
-    """Write one decision whole, or nothing; answers what `WRITES` answer, and what was recorded besides."""
+    """Write one decision whole, or nothing; answers what `statements.write` answers, and what was recorded besides."""
     besides: tuple[Audit, ...] = ()
     async with connection.transaction():
         if kept := decision.remembered:
             # One that is over though not yet swept away: its key may be used again.
             await connection.execute(_FORGET, kept.caller, kept.route, kept.key_hash)
-        answered = await fetch(connection, written.statement(), *written.arguments())
+        answered = await fetch(connection, written.statement, *written.arguments())
         if any(row[1] is None for row in answered):
             besides = await _write_rest(connection, map_, before, decision)
             if besides:

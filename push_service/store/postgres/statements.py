@@ -14,7 +14,8 @@ What is not in the answer was not written at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 
 import msgspec
 
@@ -40,9 +41,6 @@ _TYPES |= {"digits": "integer", "n": "integer", "secret": "bytea", "answer": "by
 _USERS, _CHARGES, _DELIVERIES, _REMEMBERED, _AUDIT = "users", "charges", "deliveries", "remembered", "audit"
 _NEW_SIGN_INS, _MOVED_SIGN_INS = "new_sign_ins", "moved_sign_ins"
 _NEW_CHALLENGES, _ENDED_CHALLENGES = "new_challenges", "ended_challenges"
-Shape = tuple[str, ...]
-"""Which groups a statement has a place for."""
-
 _GROUPS = {
     _USERS: "id, version, guard, until",
     _CHARGES: "owner, key, cost, burst",
@@ -54,11 +52,11 @@ _GROUPS = {
     _REMEMBERED: f"owner, {columns.REMEMBERED}",
     _AUDIT: f"owner, {columns.AUDIT}",
 }
-"""What is written, an array for each column: rows of several decisions, each with the user whom it belongs to."""
+"""What `write` makes statements for, an array for each column: rows of several decisions, each with the user whom it belongs to."""
 
 
 class Written:
-    """The rows of several decisions, of different users, on their way into one of `WRITES`."""
+    """The rows of several decisions, of different users, on their way into a statement."""
 
     def __init__(self) -> None:
         """Hold nothing yet."""
@@ -94,19 +92,14 @@ class Written:
         id_, now, before = self._last
         return arrays(columns.AUDIT, audit_rows(id_, now, (*before, *audit))[len(before) :])
 
+    @property
     def statement(self) -> str:
-        """The smallest of `WRITES` that has a place for all of it."""
-        present = {name for name, group in self._groups.items() if group}
-        return WRITES[self._shape(present)]
+        """The statement that writes what is here, and that which is not here it does not mention."""
+        return write(tuple(name for name, group in self._groups.items() if group))
 
     def arguments(self) -> list[list[object]]:
         """The arguments of `statement`."""
-        shape = self._shape({name for name, group in self._groups.items() if group})
-        return [column for name in shape for column in arrays(_GROUPS[name], self._groups[name])]
-
-    @staticmethod
-    def _shape(present: set[str]) -> Shape:
-        return next(shape for shape in _SHAPES if present.issubset(shape))
+        return [column for name, group in self._groups.items() if group for column in arrays(_GROUPS[name], group)]
 
 
 def arrays(listed: str, group: Sequence[Row]) -> list[list[object]]:
@@ -124,87 +117,79 @@ def unnest(listed: str, first: int) -> str:
     return f"unnest({types}) WITH ORDINALITY AS t ({listed}, place)"
 
 
-PUT_AUDIT = (
-    f"INSERT INTO audit ({columns.AUDIT}) SELECT {columns.of(columns.AUDIT, 't')}"  # noqa: S608
-    f" FROM {unnest(columns.AUDIT, 1)} ORDER BY t.place"
-)
+def _from(group: str, groups: Sequence[str]) -> str:
+    """The rows of a group, in their order; the arguments are those of these groups."""
+    first = 1 + sum(columns.width(_GROUPS[name]) for name in groups[: groups.index(group)])
+    return unnest(_GROUPS[group], first)
 
 
-def _from(shape: Shape, group: str) -> str:
-    """The rows of a group, in their order."""
-    before = shape[: shape.index(group)]
-    return unnest(_GROUPS[group], 1 + sum(columns.width(_GROUPS[each]) for each in before))
-
-
-def _insert(shape: Shape, group: str, table: str, listed: str) -> str:
+def _insert(table: str, group: str, groups: Sequence[str]) -> str:
+    listed = _GROUPS[group].removeprefix("owner, ")
     return (
-        f"INSERT INTO {table} ({listed}) SELECT {columns.of(listed, 't')} FROM {_from(shape, group)}"  # noqa: S608
+        f"INSERT INTO {table} ({listed}) SELECT {columns.of(listed, 't')} FROM {_from(group, groups)}"  # noqa: S608
         " JOIN won ON won.id = t.owner ORDER BY t.place"
     )
 
 
-def _update(shape: Shape, group: str, table: str, listed: str) -> str:
+def _update(table: str, group: str, groups: Sequence[str]) -> str:
+    listed = _GROUPS[group].removeprefix("owner, ").removesuffix(", id")
     changes = ", ".join(f"{name} = t.{name}" for name in columns.names(listed))
-    return (
-        f"UPDATE {table} AS x SET {changes} FROM {_from(shape, group)}"  # noqa: S608
-        " JOIN won ON won.id = t.owner WHERE x.id = t.id"
-    )
+    source = _from(group, groups)
+    return f"UPDATE {table} AS x SET {changes} FROM {source} JOIN won ON won.id = t.owner WHERE x.id = t.id"  # noqa: S608
 
 
-_WRITTEN: dict[str, tuple[Callable[[Shape, str, str, str], str], str, str]] = {
-    _NEW_SIGN_INS: (_insert, "sign_ins", columns.SIGN_IN),
-    _MOVED_SIGN_INS: (_update, "sign_ins", columns.MOVED_SIGN_IN),
-    _NEW_CHALLENGES: (_insert, "challenges", columns.CHALLENGE),
-    _ENDED_CHALLENGES: (_update, "challenges", columns.ENDED_CHALLENGE),
-    _DELIVERIES: (_insert, "deliveries", columns.DELIVERY),
-    _REMEMBERED: (_insert, "remembered", columns.REMEMBERED),
-    _AUDIT: (_insert, "audit", columns.AUDIT),
-}
-"""What becomes of the rows of each group once it is known which decisions won."""
-
-
-def _spending(shape: Shape) -> str:
-    return f"""
+PUT_AUDIT = (
+    f"INSERT INTO audit ({columns.AUDIT}) SELECT {columns.of(columns.AUDIT, 't')}"  # noqa: S608
+    f" FROM {unnest(columns.AUDIT, 1)} ORDER BY t.place"
+)
+_SPENT = """
 asked AS MATERIALIZED (
     SELECT array_agg(t.owner ORDER BY t.place) AS owners, array_agg(t.key ORDER BY t.place) AS keys,
         array_agg(t.cost ORDER BY t.place) AS costs, array_agg(t.burst ORDER BY t.place) AS bursts
-    FROM {_from(shape, _CHARGES)} JOIN due ON due.id = t.owner),
+    FROM {charges} JOIN due ON due.id = t.owner),
 refused AS MATERIALIZED (
-    SELECT r.owner, r.wait FROM asked, spend(asked.owners, asked.keys, asked.costs, asked.bursts) AS r),
-"""  # noqa: S608
+    SELECT r.owner, r.wait FROM asked, spend(asked.owners, asked.keys, asked.costs, asked.bursts) AS r),"""
+_TABLES = {
+    _NEW_SIGN_INS: (_insert, "sign_ins"),
+    _MOVED_SIGN_INS: (_update, "sign_ins"),
+    _NEW_CHALLENGES: (_insert, "challenges"),
+    _ENDED_CHALLENGES: (_update, "challenges"),
+    _DELIVERIES: (_insert, "deliveries"),
+    _REMEMBERED: (_insert, "remembered"),
+    _AUDIT: (_insert, "audit"),
+}
 
 
-_NOTHING_SPENT = "refused AS (SELECT NULL AS owner, NULL::bigint AS wait WHERE FALSE),"
+@functools.cache
+def write(groups: tuple[str, ...]) -> str:
+    """The statement for rows of these groups alone.
 
-
-def _write(shape: Shape) -> str:
-    written = [
-        f"written_{number} AS ({statement(shape, group, table, listed)})"
-        for number, (group, (statement, table, listed)) in enumerate(_WRITTEN.items())
-        if group in shape
-    ]
+    It answers whose decisions were written; and, with the microseconds to wait, whose charges were refused. What is
+    not there is left out, rather than handed over empty: to set up a plan costs the server more than to run it, and
+    few decisions write to more than half of the tables.
+    """
+    charged = _CHARGES in groups
+    spent = _SPENT.format(charges=_from(_CHARGES, groups)) if charged else ""
+    unless = "AND NOT EXISTS (SELECT FROM refused r WHERE r.owner = due.id)" if charged else ""
+    refused = "UNION ALL SELECT refused.owner, refused.wait FROM refused" if charged else ""
+    written = "".join(
+        f", written_{n} AS ({make(table, group, groups)})"
+        for n, (group, (make, table)) in enumerate(_TABLES.items())
+        if group in groups
+    )
     return f"""
 WITH held AS MATERIALIZED (
-    SELECT t.id, t.version, t.guard, t.until FROM {_from(shape, _USERS)} JOIN users u ON u.id = t.id
+    SELECT t.id, t.version, t.guard, t.until FROM {_from(_USERS, groups)} JOIN users u ON u.id = t.id
     WHERE u.version = t.version FOR NO KEY UPDATE OF u SKIP LOCKED),
 due AS MATERIALIZED (
-    SELECT id, version, guard FROM held WHERE until IS NULL OR service_now() < until),
-{_spending(shape) if _CHARGES in shape else _NOTHING_SPENT}
+    SELECT id, version, guard FROM held WHERE until IS NULL OR service_now() < until),{spent}
 won AS (
     UPDATE users AS u SET version = u.version + 1, guard = coalesce(due.guard, u.guard) FROM due
-    WHERE u.id = due.id AND u.version = due.version AND NOT EXISTS (SELECT FROM refused r WHERE r.owner = due.id)
-    RETURNING u.id),
-{", ".join(written)}
-SELECT won.id, NULL::bigint AS wait FROM won UNION ALL SELECT refused.owner, refused.wait FROM refused
+    WHERE u.id = due.id AND u.version = due.version {unless}
+    RETURNING u.id){written}
+SELECT won.id, NULL::bigint AS wait FROM won {refused}
 """  # noqa: S608
 
 
-_SHAPES: tuple[Shape, ...] = (
-    (_USERS, _MOVED_SIGN_INS, _ENDED_CHALLENGES, _AUDIT),
-    (_USERS, _CHARGES, _NEW_SIGN_INS, _NEW_CHALLENGES, _DELIVERIES, _REMEMBERED, _AUDIT),
-    tuple(_GROUPS),
-)
-"""An answer, a begin, and anything: with little to do most batches are one of the former, by a shorter statement."""
-
-WRITES = {shape: _write(shape) for shape in _SHAPES}
-"""Each answers whose decisions were written; and, with the microseconds to wait, whose charges were refused."""
+WRITE = write(tuple(_GROUPS))
+"""The longest of them."""

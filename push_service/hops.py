@@ -14,6 +14,7 @@ from push_service.model.decision import Decision
 from push_service.model.ids import SignInId
 from push_service.model.instant import Instant
 from push_service.model.sign_in import SignIn
+from push_service.ports import WakeReport
 
 
 class PasswordVerdict(StrEnum):
@@ -46,6 +47,9 @@ class Hops:
 
     def sent(self, challenge: Challenge, now: Instant, seconds: float) -> None:
         """A prompt was sent to a phone over its socket."""
+
+    def woken(self, sign_in_id: SignInId | None, report: WakeReport, seconds: float) -> None:
+        """A push network was asked to wake a phone, and took so long; no sign-in where it was not even asked."""
 
     def received(self, challenge: Challenge) -> None:
         """A phone said that it shows the prompt."""

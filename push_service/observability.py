@@ -22,7 +22,6 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from push_service.model.decision import Audit, AuditKind
-from push_service.ports import WakeReport
 
 _LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -62,13 +61,6 @@ class Metrics:
             "push_service_refusals", "Refusals that were recorded.", ("kind", "code"), registry=self.registry
         )
         self._fraud = Counter("push_service_fraud_reports", "Fraud reported by people.", registry=self.registry)
-        self._wakes = Counter("push_service_wakes", "Wake-ups tried.", ("outcome", "code"), registry=self.registry)
-        self._wake_seconds = Histogram(
-            "push_service_wake_seconds",
-            "Time from call to answer of the push network.",
-            buckets=_LATENCIES,
-            registry=self.registry,
-        )
         self._tokens = Counter(
             "push_service_push_tokens_retired", "Push tokens forgotten.", ("code",), registry=self.registry
         )
@@ -96,11 +88,6 @@ class Metrics:
             series = self._series[route, method, status] = (counter, histogram)
         series[0].inc()
         series[1].observe(seconds)
-
-    def woken(self, report: WakeReport, seconds: float) -> None:
-        """Count a wake-up that was tried."""
-        self._wakes.labels(report.outcome.value, report.code).inc()
-        self._wake_seconds.observe(seconds)
 
     def sibling_missed(self) -> None:
         """Count a worker whose metrics are missing from a scrape."""

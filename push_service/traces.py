@@ -43,6 +43,7 @@ from push_service.model.decision import Decision
 from push_service.model.ids import SignInId
 from push_service.model.instant import Instant
 from push_service.model.sign_in import SignIn
+from push_service.ports import WakeReport
 
 QUEUE = 4096
 EXPORT_EVERY_SECONDS = 1.0
@@ -50,6 +51,7 @@ EXPORT_SECONDS = 3.0
 """How long the collector may take; also what an end of the process can be held up by."""
 
 _ID, _STATE, _METHOD = "push_service.sign_in.id", "push_service.sign_in.state", "push_service.method"
+_OUTCOME, _CODE = "push_service.wake.outcome", "push_service.wake.code"
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _NANOSECONDS = 1_000_000_000
 _LOW_64 = (1 << 64) - 1
@@ -124,6 +126,12 @@ class Traces(Hops):
         """See Hops."""
         self._inner.sent(challenge, now, seconds)
         self._step("prompt", challenge.sign_in_id, seconds, {_METHOD: challenge.kind.value})
+
+    def woken(self, sign_in_id: SignInId | None, report: WakeReport, seconds: float) -> None:
+        """See Hops."""
+        self._inner.woken(sign_in_id, report, seconds)
+        if sign_in_id is not None:
+            self._step("wake", sign_in_id, seconds, {_OUTCOME: report.outcome.value, _CODE: report.code})
 
     def received(self, challenge: Challenge) -> None:
         """See Hops."""

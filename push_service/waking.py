@@ -62,7 +62,7 @@ async def opened_waking(stack: AsyncExitStack, core: Core) -> Waking | None:
         verdicts,
         limits=limits,
         keyed_hash=core.sealer.mac,
-        told=core.metrics.woken,
+        told=core.hops.woken,
     )
     # Closed after the server: what a last request puts is given back, too.
     stack.push_async_callback(waker.close)

@@ -31,6 +31,9 @@ def doctor(context: typer.Context, config: ConfigOption = None, *, json: JsonOpt
     settings = settings_of(context, config)
     from push_service.doctor.check import Verdict, run_all  # noqa: PLC0415 - imports what only this command needs
     from push_service.doctor.rounds import checks  # noqa: PLC0415
+    from push_service.observability import set_up_logs  # noqa: PLC0415
+
+    set_up_logs("critical", json=False)  # what goes wrong is what the findings say
 
     found = asyncio.run(run_all(checks(settings)))
     healthy = all(each.verdict is not Verdict.FAULT for each in found)

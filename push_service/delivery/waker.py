@@ -32,11 +32,12 @@ MAX_HELD = 10_000
 """Prompts in one process's hands; what comes beyond is left to whoever has room when its lease ends."""
 _WRITING_SECONDS = 0.5
 _LAST_SECONDS = 10.0
+QUEUE_FULL = WakeReport(WakeOutcome.REFUSED, "queue_full")
 NO_PUSH_TOKEN = WakeReport(WakeOutcome.DEAD_TOKEN, "no_push_token")
 _log = structlog.get_logger()
 
-Told = Callable[[WakeReport, float], None]
-"""Hears of every call to the push network, and how long it took, in seconds."""
+Told = Callable[[SignInId | None, WakeReport, float], None]
+"""Hears of every call to the push network, with its seconds; without a sign-in, of what there was no room for."""
 
 
 class Limits(NamedTuple):
@@ -131,7 +132,7 @@ class Waker:
                         break
                     again, pause = await self._attempt(held)
             except Full:
-                self._told(WakeReport(WakeOutcome.REFUSED, "queue_full"), 0.0)
+                self._told(None, QUEUE_FULL, 0.0)
                 return
             if pause is None:
                 return
@@ -174,7 +175,7 @@ class Waker:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         report = await self._messenger.wake(wake)
-        self._told(report, loop.time() - begun)
+        self._told(row.sign_in_id, report, loop.time() - begun)
         self._verdicts.heard(loop.time(), row, report)
         say = _log.info if report.outcome is WakeOutcome.SENT else _log.warning
         say(
@@ -208,7 +209,7 @@ class Waker:
         """Own a task, until it is done."""
         if len(self._tasks) >= MAX_HELD:
             work.close()
-            self._told(WakeReport(WakeOutcome.REFUSED, "queue_full"), 0.0)
+            self._told(None, QUEUE_FULL, 0.0)
             return
         task = asyncio.create_task(_guarded(work), name="wake")
         self._tasks.add(task)

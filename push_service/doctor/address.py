@@ -7,7 +7,6 @@ import email.utils
 import ipaddress
 import ssl
 import time
-from contextlib import closing
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -15,7 +14,7 @@ import msgspec
 
 from push_service.config import Settings
 from push_service.doctor.check import Check, Finding, fault, ok, warning
-from push_service.store.sqlite.connection import connect
+from push_service.doctor.records import Records
 
 SECONDS = 5.0
 _LASTS_DAYS = 14
@@ -36,9 +35,9 @@ class PublicUrl(Check):
 
     name = "address.public_url"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, records: Records) -> None:
         """Ask at PUBLIC_URL, if it can be reached from here."""
-        self._settings = settings
+        self._settings, self._records = settings, records
 
     async def run(self) -> Finding:
         """See Check."""
@@ -50,7 +49,7 @@ class PublicUrl(Check):
             keys, skew = await _ask(url)
         except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as problem:
             return self._not_answered(url, problem)
-        ours = self._kids()
+        ours = {kid for (kid,) in await self._records.read("SELECT kid FROM signing_keys")}
         if ours and not ours & keys:
             told = f"{url} is answered by another installation: its keys are not those of this store."
             return fault(self, told, "Mend PUBLIC_URL, the proxy, or the store that is named.")
@@ -69,13 +68,6 @@ class PublicUrl(Check):
             case _:
                 told = f"{url} can't be reached from here: {str(problem) or type(problem).__name__}."
                 return warning(self, told, "See that service and proxy are up; or it is only so from here.")
-
-    def _kids(self) -> set[str]:
-        file = self._settings.database_file
-        if not file.exists():
-            return set()
-        with closing(connect(file, read_only=True)) as connection:
-            return {kid for (kid,) in connection.execute("SELECT kid FROM signing_keys")}
 
 
 class Certificate(Check):

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from push_service.model.errors import StoreUnavailable
+
 SECONDS = 15.0
 """How long one check may take. What hangs is a finding, too."""
 
@@ -71,6 +73,8 @@ async def _bounded(check: Check) -> Finding:
             return await check.run()
     except TimeoutError:
         return fault(check, f"There was no answer within {SECONDS:.0f} seconds.", "See whether it can be reached.")
+    except StoreUnavailable:
+        return warning(check, "This was not looked at: the store can't be read.", "See store.reachable.")
     except Exception as problem:  # noqa: BLE001 - whatever it is, it is what the operator has to know
         said = " ".join(str(problem).split())
         return fault(check, f"It could not be looked at: {type(problem).__name__}: {said}.", "See what it names.")

@@ -6,17 +6,15 @@ import asyncio
 import os
 import resource
 import secrets
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 
 import argon2
 
 from push_service.config import Settings, unread_names
 from push_service.doctor.check import Check, Finding, fault, ok, warning
+from push_service.doctor.records import Records
 from push_service.model.instant import MICROSECONDS
-from push_service.store.sqlite.connection import connect
 
 _SLOW_HASH_SECONDS = 0.5
 _SPARE_FILES = 256
@@ -56,16 +54,16 @@ class OpenFiles(Check):
 
     name = "machine.open_files"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, records: Records) -> None:
         """Count the phones in the store."""
-        self._file = settings.database_file
+        self._records = records
 
     async def run(self) -> Finding:
         """See Check. The limit is that of whom this runs as; a unit may have another (LimitNOFILE)."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft == resource.RLIM_INFINITY:
             return ok(self, "Any number of files may be open.")
-        phones = _count(self._file, "SELECT count(*) FROM devices WHERE state = 'active'")
+        phones = await _number(self._records, "SELECT count(*) FROM devices WHERE state = 'active'")
         told = f"{soft:,} files may be open here, and {phones:,} phones are registered; each connected one takes one."
         if phones + _SPARE_FILES > soft:
             return fault(self, told, "Raise LimitNOFILE in the unit (ulimit -n in a shell).")
@@ -79,13 +77,13 @@ class StoreClock(Check):
 
     name = "store.clock"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, records: Records) -> None:
         """Compare with the newest record in the store."""
-        self._file = settings.database_file
+        self._records = records
 
     async def run(self) -> Finding:
         """See Check."""
-        newest = _count(self._file, "SELECT coalesce(max(at), 0) FROM audit WHERE seq = (SELECT max(seq) FROM audit)")
+        newest = await _number(self._records, "SELECT at FROM audit ORDER BY seq DESC LIMIT 1")
         ahead = newest / MICROSECONDS - time.time()
         if ahead > _AHEAD_SECONDS:
             told = f"The newest record in the store is {ahead:.0f} seconds in the future: this clock was set back."
@@ -107,16 +105,10 @@ class UnreadSettings(Check):
         return ok(self, "Every variable that looks like a setting is one.")
 
 
-def _count(file: Path, question: str) -> int:
+async def _number(records: Records, question: str) -> int:
     """One number from the store; 0 where there is none yet."""
-    if not file.exists():
-        return 0
-    with closing(connect(file, read_only=True)) as connection:
-        try:
-            found = connection.execute(question).fetchone()
-        except sqlite3.OperationalError:
-            return 0  # no such table yet
-    return int(found[0]) if found and found[0] else 0
+    found = await records.read(question)
+    return int(found[0][0]) if found else 0
 
 
 def _available_kib() -> int | None:

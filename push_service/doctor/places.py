@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
-import sqlite3
 import stat
-from contextlib import closing
-from pathlib import Path
 
 from push_service.config import PREFIX, Settings
 from push_service.crypto.sealing import SealBroken, Sealer, key_from_file
 from push_service.doctor.check import Check, Finding, fault, ok, warning
+from push_service.doctor.records import Records
 from push_service.store.columns import SIGNING_KEY
 from push_service.store.rows import Rows
-from push_service.store.sqlite.connection import connect
 
 _FOR_OTHERS = 0o077
 
@@ -62,17 +59,16 @@ class EncryptionKey(Check):
 
     name = "data.key"
 
-    def __init__(self, settings: Settings) -> None:
-        """Look at the key that these settings name."""
-        self._settings = settings
+    def __init__(self, settings: Settings, records: Records) -> None:
+        """Look at the key that these settings name, and what is stored."""
+        self._settings, self._records = settings, records
 
     async def run(self) -> Finding:
         """See Check."""
-        settings, database = self._settings, self._settings.database_file
+        settings, records = self._settings, self._records
         where = f"{PREFIX}ENCRYPTION_KEY" if settings.key else str(settings.key_file)
-        stored = database.exists()
         if settings.key is None and not settings.key_file.exists():
-            if stored:
+            if await records.exist():
                 told = f"{where} is missing, and there is a database already: a new key would open nothing in it."
                 return fault(self, told, "Put the key of this database there, from where it is kept.")
             return warning(self, f"{where} is not there yet.", "The first start makes it; then keep a copy elsewhere.")
@@ -80,24 +76,15 @@ class EncryptionKey(Check):
             sealer = Sealer(settings.key or key_from_file(settings.key_file))
         except (OSError, ValueError) as problem:
             return fault(self, f"The key can't be used: {problem}.", f"Make {where} readable by its owner alone.")
-        if not stored:
+        if not await records.exist():
             return ok(self, f"{where} can be read; there is no database yet.")
+        stored = await records.read(f"SELECT {SIGNING_KEY} FROM signing_keys")  # noqa: S608 - our own columns
         try:
-            count = _opened(database, sealer)
+            count = len([Rows(sealer).signing_key(row) for row in stored])
         except SealBroken:
-            told = f"{where} is not the key that {database} was sealed with."
+            told = f"{where} is not the key that {records.place} was sealed with."
             return fault(self, told, "Put the key of this database there, from where it is kept.")
         return ok(self, f"{where} opens what is stored ({count} signing keys).")
-
-
-def _opened(database: Path, sealer: Sealer) -> int:
-    """How many signing keys it opens. Raises SealBroken."""
-    with closing(connect(database, read_only=True)) as connection:
-        try:
-            found = connection.execute(f"SELECT {SIGNING_KEY} FROM signing_keys").fetchall()  # noqa: S608
-        except sqlite3.OperationalError:
-            return 0  # no such table yet; whether the file is a database at all is another check's
-        return len([Rows(sealer).signing_key(row) for row in found])
 
 
 def _user(number: int) -> str:

@@ -71,7 +71,7 @@ async def _nothing(_: object) -> None:
 async def setting(folder: Path, *, concurrency: int = 64, waiting: int = 1000) -> AsyncIterator[Setting]:
     told: Counter[str] = Counter()
 
-    def hear(report: WakeReport, _: float) -> None:
+    def hear(_: object, report: WakeReport, __: float) -> None:
         told[report.code] += 1
 
     async with AsyncExitStack() as stack:

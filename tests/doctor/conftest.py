@@ -25,12 +25,17 @@ def settings_for(data: Path, **settings: str) -> Settings:
         return load()
 
 
+async def started(data: Path, **settings: str) -> None:
+    """Start an installation once, with its data in this directory."""
+    async with open_core(settings_for(data, **settings)):
+        pass
+
+
 @pytest.fixture
 async def data(tmp_path: Path) -> Path:
     """The data directory of an installation that was started once."""
     folder = tmp_path / "data"
-    async with open_core(settings_for(folder)):
-        pass
+    await started(folder)
     return folder
 
 

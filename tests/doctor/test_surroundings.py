@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from push_service.config import InvalidSettings
 from push_service.doctor import machine
 from push_service.doctor.check import Check, Finding, Verdict, ok, run_all
 from tests.conftest import MakeService
@@ -155,12 +156,14 @@ async def test_firebase_credentials_that_are_missing_wrong_loose_and_right(tmp_p
         return (await examine(FIREBASE__CREDENTIALS=str(file)))["firebase.credentials"]
 
     assert "can't be read" in (await look()).sentence
+    file.touch(0o600)
     file.write_text("{}")
     assert "not the JSON of a service account" in (await look()).sentence
     account = {"type": "service_account", "project_id": "contoso", "private_key": "x", "client_email": "y"}
     file.write_text(json.dumps(account))
     file.chmod(0o644)
-    assert (await look()).remedy == f"chmod o-rwx {file}"
+    with pytest.raises(InvalidSettings, match="chmod o-rwx it"):
+        await look()
     file.chmod(0o600)
     assert (await look()).verdict is Verdict.OK
     file.write_text(json.dumps(account | {"type": "authorized_user"}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,14 +16,15 @@ PATIENCE = 60.0
 
 
 async def figures(service: Service) -> dict[str, float]:
-    """Every sample, with the value of its only label, if it has one that tells something here."""
-    async with service.session() as session, session.get("/metrics") as answer:
-        text = await answer.text()
-    found: dict[str, float] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = [value for name, value in sample.labels.items() if name != "le" and value]
-            found[" ".join([sample.name.removeprefix("push_service_"), *labels])] = sample.value
+    """Every sample, summed over the processes, with the values of its labels, if they tell something here."""
+    found: dict[str, float] = defaultdict(float)
+    for process in service.each():
+        async with process.session() as session, session.get("/metrics") as answer:
+            text = await answer.text()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                labels = [value for name, value in sample.labels.items() if name != "le" and value]
+                found[" ".join([sample.name.removeprefix("push_service_"), *labels])] += sample.value
     return found
 
 

@@ -16,9 +16,13 @@ from aiohttp.test_utils import TestServer, unused_port
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from mobile_stub.backoff import Backoff
+from mobile_stub.surroundings import Setup
+from mobile_stub.world import world
 from tests.conftest import MakeOffice, MakeService
 from tests.support.browser import SignIn
 from tests.support.people import PASSWORD
+from tests.support.waking import firebase_settings
 
 PATIENCE = 60.0
 CALLER_TRACE, CALLER_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -113,6 +117,28 @@ async def test_a_sign_in_is_one_trace_though_its_process_was_replaced_on_the_way
         str(phone.device_id),
     )
     assert [text for text in private if text.encode() in collector.raw] == []
+
+
+async def test_a_phone_that_was_woken_is_a_step_of_the_trace(
+    collector: Collector, make_service: MakeService, make_office: MakeOffice
+) -> None:
+    async with world() as google:
+        service = await make_service(TELEMETRY__TRACES_ENDPOINT=collector.url, **firebase_settings(google))
+        desk = await make_office(service)
+        alice = await desk.person()
+        setup = Setup(firebase=google.firebase, backoff=lambda: Backoff(base=0.05, cap=0.2))
+        async with asyncio.timeout(PATIENCE), await desk.phone(alice, setup=setup) as phone, desk.browser() as browser:
+            await phone.disconnect()
+            sign_in = await browser.begin(alice.username, PASSWORD)
+            await phone.wakes.get()
+            await phone.verify(await phone.next_challenge(), number=sign_in.number)
+        spans = await collector.until(sign_in, {"begin", "wake"})
+    by_name = {span.name: span for span in spans}
+    assert by_name["wake"].parent_span_id == by_name["begin"].span_id
+    found = attributes(by_name["wake"])
+    assert (found["push_service.wake.outcome"], found["push_service.wake.code"]) == ("sent", "sent")
+    (message,) = google.firebase.received
+    assert message.message.to.encode() not in collector.raw
 
 
 async def test_an_authenticated_application_s_trace_goes_on_here_and_a_stranger_s_does_not(

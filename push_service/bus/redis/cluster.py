@@ -25,6 +25,9 @@ MAP_SECONDS = 10.0
 """The map is read this often at least. Rings to the wrong node are refused, and then it is read at once."""
 
 MAP_AGAIN_SECONDS = 0.5
+SlotRange = tuple[int, int, Address]
+"""First slot, last slot, and the primary of all from the one to the other."""
+
 _log = structlog.get_logger()
 
 
@@ -92,7 +95,7 @@ class Cluster:
         for address in dict.fromkeys(chain(known, self._seeds)):
             try:
                 async with asyncio.timeout(OPEN_SECONDS):
-                    slots = await _slots_at(address)
+                    slots = await slots_at(address)
             except (RedisError, OSError) as problem:
                 self._unmapped = None if self._slots else f"{address} {' '.join(str(problem).split())}"
                 continue
@@ -102,7 +105,7 @@ class Cluster:
                 return
         self._poked.set()  # nobody knew: ask again soon
 
-    async def _follow(self, slots: list[tuple[int, int, Address]]) -> None:
+    async def _follow(self, slots: list[SlotRange]) -> None:
         for address in {address for _, _, address in slots} - self._running.keys():
             node = self._make(address)
             self._running[address] = (node, asyncio.create_task(node.run()))
@@ -131,8 +134,8 @@ def _hand_over(node: Node, of: Callable[[Channel], Node]) -> None:
             to.ring(channel)
 
 
-async def _slots_at(address: Address) -> list[tuple[int, int, Address]]:
-    """First slot, last slot and primary of each range, as this node knows them."""
+async def slots_at(address: Address) -> list[SlotRange]:
+    """Each range of slots, as this node knows them. Raises RedisError or OSError."""
     connection = address.connection()
     try:
         await connection.connect()  # type: ignore[no-untyped-call]
@@ -140,7 +143,7 @@ async def _slots_at(address: Address) -> list[tuple[int, int, Address]]:
         reply = await connection.read_response()
     finally:
         await connection.disconnect(nowait=True)
-    found: list[tuple[int, int, Address]] = []
+    found: list[SlotRange] = []
     for first, last, (host, port, *_), *_ in reply:
         # A node that doesn't know its own name leaves it empty: it is the one that was asked.
         found.append((first, last, address.at(host.decode() if host else address.host, port)))

@@ -82,6 +82,11 @@ class FirebaseMessenger:
             self._breaker = self._breaker.succeeded()
         return report
 
+    async def rehearse(self, wake: Wake) -> WakeReport:
+        """Have it looked at and not sent; what it would be answered. Raises ClientError, TimeoutError and NoToken."""
+        async with asyncio.timeout(self._options.timeout_seconds):
+            return await self._send(messages.body(wake, only_validated=True))
+
     async def _send(self, body: bytes) -> WakeReport:
         token = await self._tokens.current()
         status, answer, retry = await self._post(body, token)

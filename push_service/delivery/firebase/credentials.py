@@ -32,7 +32,7 @@ _log = structlog.get_logger()
 
 
 class NoToken(Exception):
-    """There is no access token now, and none could be bought in time."""
+    """There is no access token now, and none could be bought in time; says why the last purchase failed, if it did."""
 
 
 class AccessTokens:
@@ -46,7 +46,7 @@ class AccessTokens:
         if not self.project_id:
             raise ValueError("it names no project")
         self._session = session
-        self._token = ""
+        self._token = self._trouble = ""
         self._ends_at = self._not_before = 0.0
         self._purchase: asyncio.Task[None] | None = None
 
@@ -60,7 +60,7 @@ class AccessTokens:
                 # Whoever waits may give up; the purchase goes on for the others.
                 await asyncio.shield(self._purchase)
             if asyncio.get_running_loop().time() >= self._ends_at:
-                raise NoToken
+                raise NoToken(self._trouble)
         return self._token
 
     def spoilt(self, token: str) -> None:
@@ -89,7 +89,8 @@ class AccessTokens:
             self._token, self._ends_at = str(self._google.token), loop.time() + left
         except (GoogleAuthError, TimeoutError, ValueError, RuntimeError) as trouble:
             self._not_before = loop.time() + AGAIN_SECONDS
-            _log.error("firebase.no_token", detail=str(trouble) or "no answer in time")
+            self._trouble = str(trouble) or "no answer in time"
+            _log.error("firebase.no_token", detail=self._trouble)
         finally:
             self._purchase = None
 

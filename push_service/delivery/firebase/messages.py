@@ -20,8 +20,11 @@ ALERT = "A sign-in is waiting"
 _SHORTEST_SECONDS = 1.0
 
 
-def body(wake: Wake) -> bytes:
-    """The body of `messages:send`. The phone's own half only, where the platform is one of the two."""
+def body(wake: Wake, *, only_validated: bool = False) -> bytes:
+    """The body of `messages:send`. The phone's own half only, where the platform is one of the two.
+
+    `only_validated`: it is looked at there, and not sent.
+    """
     platform = wake.platform.casefold()
     message = messaging.Message(
         data={"v": VERSION, "wake": wake.id},
@@ -29,7 +32,8 @@ def body(wake: Wake) -> bytes:
         apns=None if platform == "android" else _apple(wake),
     )
     message.token = wake.token
-    return b'{"message":%b}' % str(message).encode()
+    validated = b'"validate_only":true,' if only_validated else b""
+    return b'{%b"message":%b}' % (validated, str(message).encode())
 
 
 def _android(wake: Wake) -> messaging.AndroidConfig:

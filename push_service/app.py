@@ -179,6 +179,7 @@ async def serve(settings: Settings, seat: Seat | None = None) -> None:
         await stack.enter_async_context(core.bus.attach(APPLICATIONS, core.applications.changed))
         keys_rung = asyncio.Event()
         await stack.enter_async_context(core.bus.attach(SIGNING_KEYS, keys_rung.set))
+        keys_rung.set()  # processes that start at once on an empty store each make a key: read what the others made
         runner = web.AppRunner(
             server.app,
             access_log=None,

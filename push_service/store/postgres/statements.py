@@ -52,7 +52,7 @@ _GROUPS = {
     _REMEMBERED: f"owner, {columns.REMEMBERED}",
     _AUDIT: f"owner, {columns.AUDIT}",
 }
-"""What `write` makes statements for, an array for each column: rows of several decisions, each with the user whom it belongs to."""
+"""What `write` takes, an array for each column: rows of several decisions, each with the user whom it belongs to."""
 
 
 class Written:

@@ -60,7 +60,7 @@ def test_passwords_are_hashed_and_their_neighbours_go_on(tmp_path: Path) -> None
 
 
 def test_more_sign_ins_than_can_be_served_are_asked_for_and_afterwards_everybody_is_served(tmp_path: Path) -> None:
-    result = run(tmp_path / "overload.json", OverloadResult, "overload", "--people", "16", "--seconds", "0.5")
+    result = run(tmp_path / "overload.json", OverloadResult, "overload", "--people", "16", "--seconds", "2")
     assert [phase.name for phase in result.phases[:2]] == ["half of capacity", "three times capacity"]
     assert len(result.phases) == 3
     for phase in result.phases:

@@ -24,7 +24,7 @@ async def test_the_number_is_shown_large_and_read_digit_by_digit(page: Page, int
 async def test_where_the_phone_only_asks_for_a_tap_there_is_no_number(page: Page, interface: Interface) -> None:
     tap = challenge(prompt={"kind": "approve_on_device", "number": None})
     await begin(page, interface, sign_in(challenge=tap))
-    await expect(page.get_by_text("press Verify")).to_be_visible()
+    await expect(page.locator("#step").get_by_text("press Verify")).to_be_visible()
     await expect(page.locator(".number")).to_have_count(0)
 
 
@@ -92,7 +92,7 @@ async def test_over_the_prompt_limit_the_other_methods_are_there_at_once(page: P
     limited = sign_in(challenge=None, notice="prompt_limit", methods=[TEXT_MOBILE])
     await begin(page, interface, limited)
     await expect_step(page, "Choose another way to verify")
-    await expect(page.get_by_text("no more are sent for now")).to_be_visible()
+    await expect(page.locator("#step").get_by_text("no more are sent for now")).to_be_visible()
     await page.get_by_role("button", name="Text code to my mobile phone").click()
     await expect_step(page, "Approve on your phone")
     (chosen,) = interface.requests("POST", "/v1/sign-ins/si_1/challenges")

@@ -25,6 +25,7 @@ from unittest import mock
 from push_service import verifier
 from push_service.__main__ import main
 from push_service.bus.local import LocalBus
+from push_service.hops import Hops
 from push_service.housekeeping import Housekeeping
 from push_service.model.decision import Decision, Rule
 from push_service.model.ids import UserId
@@ -130,8 +131,8 @@ def deaf_store() -> None:
     """Each store hears of its own commits alone, so that nothing but the bus tells of those of other processes."""
     begin = Writer.__init__
 
-    def deaf(self: Writer, path: Path, clock: Clock, _: object) -> None:
-        begin(self, path, clock, lambda _: None)
+    def deaf(self: Writer, path: Path, clock: Clock, _: object, hops: Hops | None = None) -> None:
+        begin(self, path, clock, lambda _: None, hops)
 
     replace(Writer, "__init__", deaf)
 

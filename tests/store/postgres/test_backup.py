@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.support.people import PASSWORD, office
 from tests.support.postgres import PostgresServer, client
 from tests.support.service import Service
 
+OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 NEW_PASSWORD = "quite another password"
 
 
@@ -45,9 +47,13 @@ def on(service: Service, url: str, folder: Path) -> Service:
 
 
 async def restored(service: Service, backup: Path, server: PostgresServer, folder: Path) -> Service:
-    """The service on a fresh database, into which the backup was put; not started yet."""
-    there = server.url(server.create("template0"))
-    await tool("pg_restore", "--exit-on-error", "--no-owner", f"--dbname={there}", str(backup))
+    """The service on a fresh database of a role of its own, with the backup put into it as the manual says."""
+    name, role = server.create("template0"), f"owner_{secrets.token_hex(4)}"
+    server.execute(f"CREATE ROLE {role} LOGIN; ALTER DATABASE {name} OWNER TO {role}")
+    there = server.url(name, role)
+    options = ("--no-owner", "--exit-on-error", "--single-transaction", f"--dbname={there}")
+    assert " ".join(options[:3]) in OPERATIONS.read_text()
+    await tool("pg_restore", *options, str(backup))
     return on(service, there, folder)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from push_service.administrator import Administrator
 from push_service.applications import Applications
 from push_service.bus.local import LocalBus
-from push_service.config import InvalidSettings, Settings, make_data_dir
+from push_service.config import InvalidSettings, LogLevel, Settings, make_data_dir
 from push_service.crypto.keyring import Keyring
 from push_service.crypto.passwords import Argon2Passwords
 from push_service.crypto.sealing import Sealer, key_from_file
@@ -25,6 +25,7 @@ from push_service.decisions import Decisions
 from push_service.drafts import Drafter
 from push_service.funnel import Funnel
 from push_service.hops import Hops
+from push_service.journal import Journal
 from push_service.observability import Metrics, log_committed
 from push_service.ports import Bus, Topic
 from push_service.registrar import Registrar
@@ -114,17 +115,20 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
 
 @asynccontextmanager
 async def _hops(settings: Settings, metrics: Metrics) -> AsyncIterator[Hops]:
-    """Who hears the hops: the metrics, and where traces are asked for those, too."""
-    funnel, endpoint = Funnel(metrics.registry), settings.telemetry.traces_endpoint
+    """Who hears the hops: the metrics; at log level debug the log; and where traces are asked for those, too."""
+    heard: Hops = Funnel(metrics.registry)
+    if settings.log_level is LogLevel.DEBUG:
+        heard = Journal(heard)
+    endpoint = settings.telemetry.traces_endpoint
     if endpoint is None:
-        yield funnel
+        yield heard
         return
     try:
         from push_service.traces import Traces  # noqa: PLC0415 - an extra, and slow to import
     except ImportError as missing:
         told = "traces need the extra `telemetry`: pip install 'push-service[telemetry]'"
         raise InvalidSettings(f"PUSH_SERVICE_TELEMETRY__TRACES_ENDPOINT: {told} ({missing})") from missing
-    traces = Traces(funnel, endpoint, settings.telemetry.traces_share)
+    traces = Traces(heard, endpoint, settings.telemetry.traces_share)
     try:
         yield traces
     finally:

@@ -1,4 +1,7 @@
-"""`push-service store backup`: a copy of the embedded database, beside a running server or without one."""
+"""`push-service store backup`: a copy of the embedded database, beside a running server or without one.
+
+A PostgreSQL database has tools of its own, which know its roles, its versions and its log; this only names them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,11 @@ import typer
 from push_service.commands.running import JsonOption, print_json, say, settings_of, tell
 from push_service.model.errors import InvalidRequest
 from push_service.model.instant import rfc3339
+
+ON_POSTGRES = (
+    "The store is PostgreSQL, which has its own tool: pg_dump --format=custom --file FILE URL, with the server running;"
+    " docs/operations.md, Backup and restore, says how it is put back."
+)
 
 
 class BackupView(msgspec.Struct, frozen=True):
@@ -32,6 +40,8 @@ def backup(
 ) -> None:
     """Copy the database to a new file while the server runs. The key is not in it: keep that elsewhere."""
     settings = settings_of(context)
+    if settings.on_postgres:
+        raise InvalidRequest(ON_POSTGRES)
     from push_service.store.sqlite.backup import BackupRefused, back_up  # noqa: PLC0415 - loads SQLite
 
     try:

@@ -256,6 +256,11 @@ async def _once(url: str, use: Callable[[asyncpg.Connection], Awaitable[T]]) -> 
         await connection.close()
 
 
+def client(name: str) -> str:
+    """A client's program, beside the server's: of the same version, and no script that looks for one."""
+    return str(Path(_program("postgres")).with_name(name))
+
+
 def _program(name: str) -> str:
     """The newest that is installed, else the one in the wheel."""
     if found := shutil.which(name):

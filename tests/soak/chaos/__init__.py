@@ -42,6 +42,7 @@ from tests.support.people import Office, office
 PER_SECOND = 10.0
 CONNECTED = 100
 WOKEN = 30
+CONTESTED = 0.1
 FEWER = 4
 """How many times fewer people a short run has."""
 PROMISED_SECONDS = 5.0
@@ -66,6 +67,7 @@ async def run(
     say: Say,
     promised: float = PROMISED_SECONDS,
     per_second: float = PER_SECOND,
+    contested: float = CONTESTED,
     mutation: str | None = None,
 ) -> Report:
     """`rounds` seconds of it, about; see the module. Whoever is told later than `promised` seconds is a fault."""
@@ -78,20 +80,21 @@ async def run(
         with History(folder / "chaos.jsonl") as history:
             async with AsyncExitStack() as phones:
                 async with office(parts.fleet) as desk:
-                    people = People(address_of(parts.fleet), await desk.application(), history, dice)
+                    people = People(address_of(parts.fleet), await desk.application(), history, dice, contested)
                     few = FEWER if rounds < BRIEF_BELOW_SECONDS else 1
                     everyone = await _everyone(phones, desk, parts, people, dice, few)
                 async with people.signing_in(everyone, per_second):
                     await _play(parts, episodes, played, people, say)
         offset = time.time() - time.monotonic()
         people.counts += parts.counts
-        played.codes = [*parts.codes, *await asyncio.gather(*(each.stop() for each in parts.fleet.members))]
+        await asyncio.gather(*map(parts.end, parts.fleet.members))
+        played.codes = parts.codes
         played.log = parts.fleet.log
         ops = checker.load(history.path)
         async with mirrored(parts.url) as connection:
             verdict = judge(ops, connection, people.begun, played.troubles, offset)
     faults = _faults(people, played, verdict, promised)
-    title = f"{rounds} seconds of faults in everything (seed {seed}), {per_second:g} sign-ins a second"
+    title = f"About {rounds:,} seconds of faults in everything (seed {seed}), {per_second:g} sign-ins a second"
     return Report(_tables(title, people, played, verdict, promised, faults), at_most(faults))
 
 

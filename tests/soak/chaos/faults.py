@@ -63,7 +63,7 @@ async def _service(stage: Stage, blow: Strike) -> None:
             await member.kill()
             await _away(stage, member, blow)
         case _:
-            stage.codes.append(await member.stop())
+            await stage.end(member)
             await _away(stage, member, blow)
 
 

@@ -1,8 +1,8 @@
 """People who sign in at a steady rate through whatever happens, and do what docs/protocol.md says.
 
 A begin without an answer is repeated with its key, a poll is asked again, 429 and 503 are heeded; a phone gives the
-same signed answer until it is told an outcome. Most phones keep a socket. Some have none: they are woken, or else, after
-a while, their owner opens the app. Everything that anybody is told goes into the history.
+same signed answer until it is told an outcome. Most phones keep a socket. Some have none: they are woken, or else their
+owner opens the app after a while. Everything that anybody is told goes into the history.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bench.wire import Address, Response
 from mobile_stub.errors import PhoneError, UnreachableError
@@ -46,6 +46,13 @@ INTENTS = {"verify": "completed", "deny": "denied", "wrong number": "wrong_numbe
 """What people do, and what their phone is told of it."""
 
 
+class Told(NamedTuple):
+    """What came of an answer; where it was too late, what had become of the sign-in."""
+
+    outcome: str
+    state: str | None = None
+
+
 class Holder(Protocol):
     """A person with a phone."""
 
@@ -54,8 +61,8 @@ class Holder(Protocol):
         """Whom to sign in."""
         ...
 
-    async def answer(self, begun: Begun, intent: str, thinking: float) -> str:
-        """See the prompt, think for so many seconds, and answer until there is an outcome."""
+    async def answer(self, begun: Begun, intent: str, think: Callable[[], Awaitable[None]]) -> Told:
+        """See the prompt, think, and answer until there is an outcome."""
         ...
 
 
@@ -66,13 +73,13 @@ class Connected:
         self._phone, self._counts = phone, counts
         self.username = phone.owner.username
 
-    async def answer(self, begun: Begun, intent: str, thinking: float) -> str:
+    async def answer(self, begun: Begun, intent: str, think: Callable[[], Awaitable[None]]) -> Told:
         """See Holder."""
         phone = self._phone
         await phone.prompted(begun.challenge)
-        await asyncio.sleep(thinking)
         decision = "deny" if intent == "deny" else "verify"
         signed = phone.sign(begun, decision, _typed(begun, intent))
+        await think()
         while True:
             await phone.ready.wait()
             phone.outcomes.pop(begun.challenge, None)
@@ -80,7 +87,7 @@ class Connected:
             await _first(phone.told(begun.challenge), phone.lost.wait(), OUTCOME_SECONDS)
             told = phone.outcomes.get(begun.challenge)
             if told is not None and told not in TRY_AGAIN:
-                return told
+                return Told(told, phone.states.get(begun.challenge))
             self._counts["answers given again"] += 1
             if told is not None:
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -92,15 +99,16 @@ class Woken:
     def __init__(self, username: str, phone: Phone, counts: Counter[str]) -> None:
         self.username, self._phone, self._counts = username, phone, counts
 
-    async def answer(self, begun: Begun, intent: str, thinking: float) -> str:
+    async def answer(self, begun: Begun, intent: str, think: Callable[[], Awaitable[None]]) -> Told:
         """See Holder."""
         asked = await self._asked(begun.challenge)
-        await asyncio.sleep(thinking)
         decision = Decision.DENY if intent == "deny" else Decision.VERIFY
         signed = self._phone.sign(asked, decision, _typed(begun, intent) if decision is Decision.VERIFY else None)
+        await think()
         while True:
             try:
-                return (await self._phone.send_by_http(asked.id, signed)).outcome.value
+                reply = await self._phone.send_by_http(asked.id, signed)
+                return Told(reply.outcome.value, reply.state)
             except UnreachableError as trouble:
                 self._counts["answers given again"] += 1
                 await asyncio.sleep(trouble.retry_after or AGAIN_SECONDS)
@@ -138,11 +146,27 @@ async def _first(one: Awaitable[object], other: Awaitable[object], seconds: floa
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class People:
-    """Everybody, and what they counted."""
+class Contest:
+    """Where two meet, to do something at the same moment."""
 
-    def __init__(self, address: Address, app: App, history: History, dice: random.Random) -> None:
+    def __init__(self) -> None:
+        self._waiting = 2
+        self._met = asyncio.Event()
+
+    async def meet(self) -> None:
+        """Wait for the other."""
+        self._waiting -= 1
+        if not self._waiting:
+            self._met.set()
+        await self._met.wait()
+
+
+class People:
+    """Everybody, and what they counted. `contested` is the share of sign-ins that somebody cancels meanwhile."""
+
+    def __init__(self, address: Address, app: App, history: History, dice: random.Random, contested: float) -> None:
         self._address, self._app, self._history, self._dice = address, app, history, dice
+        self._contested = contested
         self.counts: Counter[str] = Counter()
         self.faults: list[str] = []
         self.begun: set[str] = set()
@@ -196,13 +220,17 @@ class People:
     async def _through(self, caller: Caller, holder: Holder) -> Begun:
         """One sign-in, from its beginning until its browser knows the outcome."""
         begun = await self._begin(caller, holder.username)
-        polling = asyncio.create_task(self._poll(caller, begun))
+        contest = Contest() if self._dice.random() < self._contested else None
+        beside = [asyncio.create_task(self._poll(caller, begun))]
+        if contest is not None:
+            beside.append(asyncio.create_task(self._cancel(begun, contest)))
         try:
-            await self._answer(holder, begun, self._dice.choices(list(INTENTS), (8, 1, 1))[0])
-            await polling
+            await self._answer(holder, begun, contest)
+            await asyncio.gather(*beside)
         finally:
-            polling.cancel()
-            await asyncio.gather(polling, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
         return begun
 
     async def _begin(self, caller: Caller, username: str) -> Begun:
@@ -219,16 +247,41 @@ class People:
             self.counts["begins repeated"] += 1
             await self._pause(answer)
 
-    async def _answer(self, holder: Holder, begun: Begun, intent: str) -> None:
+    async def _answer(self, holder: Holder, begun: Begun, contest: Contest | None) -> None:
+        intent = self._dice.choices(list(INTENTS), (8, 1, 1))[0]
+
+        async def think() -> None:
+            await asyncio.sleep(self._dice.uniform(0.0, THINKING_SECONDS))
+            if contest is not None:
+                await contest.meet()
+
         line = self._history.begin("phone", "answer", begun.id, begun.challenge)
         kind = "info"
         try:
-            line.outcome = await holder.answer(begun, intent, self._dice.uniform(0.0, THINKING_SECONDS))
-            kind = "ok"
+            told = await holder.answer(begun, intent, think)
+            late = told.outcome == "too_late"
+            line.outcome, line.state, line.code = told.outcome, told.state, "too_late" if late else None
+            kind = "fail" if late else "ok"
         finally:
             self._history.end(line, kind)
-        if line.outcome != INTENTS[intent]:
+        if line.outcome != INTENTS[intent] and not (contest is not None and line.outcome == "too_late"):
             self.faults.append(f"{begun.id}: {intent} was told {line.outcome}")
+
+    async def _cancel(self, begun: Begun, contest: Contest) -> None:
+        """Cancel from another tab, by another server, at the moment of the answer; until it is known who was first."""
+        caller = Caller(self._address)
+        try:
+            await self._look(caller, begun, "other tab", "get")  # so that it is connected when the moment comes
+            await contest.meet()
+            self.counts["cancelled at the moment of the answer"] += 1
+            while True:
+                line, answer = await self._look(caller, begun, "other tab", "cancel", method="DELETE")
+                if line.type != "info":
+                    return
+                self._judge("cancel", answer)
+                await self._pause(answer)
+        finally:
+            caller.close()
 
     async def _poll(self, caller: Caller, begun: Begun) -> None:
         """Wait for the outcome as a page does: after a failure it asks at once, without waiting."""
@@ -261,13 +314,13 @@ class People:
             caller.close()
 
     async def _look(
-        self, caller: Caller, begun: Begun, name: str, op: str, query: str = ""
+        self, caller: Caller, begun: Begun, name: str, op: str, query: str = "", method: str = "GET"
     ) -> tuple[Line, Response | None]:
         line = self._history.begin(name, op, begun.id)
         kind = "info"
         try:
             answer = await self._ask(
-                lambda: caller.send("GET", begun.path + query, begun.bearer), POLL_SECONDS + POLL_PATIENCE_SECONDS
+                lambda: caller.send(method, begun.path + query, begun.bearer), POLL_SECONDS + POLL_PATIENCE_SECONDS
             )
             if answer is not None:
                 kind = "info" if answer.status in PASSING else fill(line, answer)

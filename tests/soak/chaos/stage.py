@@ -55,7 +55,7 @@ class Stage:
     world: World
     ways: list[Ways]
     codes: list[int] = field(default_factory=list)
-    """What processes ended with that were told to end."""
+    """What processes ended with that were told to end: -9 where one didn't."""
     counts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -75,6 +75,16 @@ class Stage:
                     await asyncio.sleep(AGAIN_SECONDS)
                 else:
                     return
+
+    async def end(self, member: Service) -> None:
+        """Tell a server to end, and take down how it did."""
+        process = member.process
+        try:
+            self.codes.append(await member.stop())
+        except TimeoutError:
+            assert process is not None
+            process.kill()
+            self.codes.append(await process.wait())
 
     async def answer(self) -> float:
         """Wait until all parts answer; since when, by the monotonic clock."""

@@ -231,10 +231,13 @@ def _challenges(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _users(connection: sqlite3.Connection) -> Iterator[str]:
-    """A person's version counts the decisions since they were added; what was refused and recorded may not be one."""
+    """A person's version counts the decisions since they were added; what was refused and recorded may not be one.
+
+    A push token that Firebase knows no more is forgotten and recorded without a decision.
+    """
     query = (
         "SELECT u.id, u.version, count(DISTINCT a.decision) - 1 AS decisions, coalesce(sum(a.kind LIKE '%.refused'), 0)"
-        " AS refused FROM users u JOIN audit a ON a.user_id = u.id GROUP BY u.id"
+        " AS refused FROM users u JOIN audit a ON a.user_id = u.id WHERE a.kind <> 'push_token.retired' GROUP BY u.id"
     )
     for row in connection.execute(query):
         if not row["refused"] and row["version"] != row["decisions"]:

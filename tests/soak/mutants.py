@@ -28,6 +28,8 @@ from push_service import verifier, waits
 from push_service.__main__ import main
 from push_service.bus.local import LocalBus
 from push_service.bus.redis.bus import RedisBus
+from push_service.bus.redis.node import Node
+from push_service.bus.redis.wire import Channel, topic_of
 from push_service.housekeeping import Housekeeping
 from push_service.model.decision import Decision, Rule
 from push_service.model.ids import UserId
@@ -156,16 +158,10 @@ def bell_once() -> None:
 
     Phones hear as ever, or nobody would be asked at all.
     """
-    ring, begin = LocalBus.ring_now, PostgresStore.__init__
+    ring, begin, ring_there, lost = LocalBus.ring_now, PostgresStore.__init__, Node.ring, Node._lost
 
     def ring_phones(self: RedisBus) -> None:
         ring(self._local, [topic for topic in self._local.topics if topic.subject != "sign_in"])
-
-    def deaf(self: PostgresStore, *rest: Any, foreign: Callable[[Sequence[Topic]], None], **more: Any) -> None:  # noqa: ANN401
-        def of_phones(topics: Sequence[Topic]) -> None:
-            foreign([topic for topic in topics if topic.subject != "sign_in"])
-
-        begin(self, *rest, foreign=of_phones, **more)
 
     async def stand_in(self: RedisBus) -> None:
         while True:
@@ -173,10 +169,31 @@ def bell_once() -> None:
             ring_phones(self)
             await asyncio.sleep(1)
 
+    def forgetful(self: Node, why: str) -> None:
+        lost(self, why)
+        self.outbox = {channel: None for channel in self.outbox if topic_of(channel).subject != "sign_in"}
+
+    def ring_if_heard(self: Node, channel: Channel) -> None:
+        if self._link is not None or topic_of(channel).subject != "sign_in":
+            ring_there(self, channel)
+
+    def deaf(self: PostgresStore, *rest: Any, foreign: Callable[[Sequence[Topic]], None], **more: Any) -> None:  # noqa: ANN401
+        begin(
+            self, *rest, foreign=lambda topics: foreign([each for each in topics if each.subject != "sign_in"]), **more
+        )
+
+    def drain(self: waits.Waits) -> None:
+        self.draining = True
+        bus: Any = self._bus
+        bus._local.ring_all()
+
     replace(RedisBus, "ring_all", ring_phones)
     replace(RedisBus, "_stand_in", stand_in)
+    replace(Node, "_lost", forgetful)
+    replace(Node, "ring", ring_if_heard)
     replace(PostgresStore, "__init__", deaf)
     replace(waits, "REREAD_SECONDS", 3600.0)
+    replace(waits.Waits, "drain", drain)
 
 
 MUTATIONS = {

@@ -69,10 +69,15 @@ async def run(
     per_second: float = PER_SECOND,
     contested: float = CONTESTED,
     mutation: str | None = None,
+    episodes: Sequence[Episode] = (),
 ) -> Report:
-    """`rounds` seconds of it, about; see the module. Whoever is told later than `promised` seconds is a fault."""
+    """`rounds` seconds of it, about; see the module. Whoever is told later than `promised` seconds is a fault.
+
+    `contested` is the share of sign-ins that somebody cancels at the moment of the answer; `episodes` are played in
+    place of those that the seed throws.
+    """
     allow_open_files(4000)
-    episodes = schedule(seed, rounds)
+    episodes = episodes or schedule(seed, rounds)
     (folder / "schedule").write_text("".join(f"{each}\n" for each in episodes))
     dice = random.Random(seed)  # noqa: S311 - the dice of a test, to be thrown again
     played = Run()

@@ -29,10 +29,11 @@ class Address(NamedTuple):
 
 
 class Response(NamedTuple):
-    """The status and the body of an HTTP answer."""
+    """The status and the body of an HTTP answer, and in how many seconds to come again where it says so."""
 
     status: int
     body: bytes
+    retry_after: int | None = None
 
 
 def request(
@@ -101,7 +102,7 @@ class HttpConnection(asyncio.Protocol):
         self._received = b""
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
-            answer.set_result(Response(int(head[9:12]), body))
+            answer.set_result(Response(int(head[9:12]), body, _retry_after(head)))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
@@ -115,6 +116,14 @@ class HttpConnection(asyncio.Protocol):
         if answer is not None and not answer.done():
             answer.set_exception(ConnectionError(why))
         self.close()
+
+
+def _retry_after(head: bytes) -> int | None:
+    """What a refusal says of when to come again."""
+    if head[9:10] not in {b"4", b"5"}:
+        return None
+    _, found, seconds = head.lower().partition(b"\r\nretry-after:")
+    return int(seconds.partition(b"\r\n")[0]) if found else None
 
 
 class WebSocketConnection(asyncio.Protocol):

@@ -119,8 +119,8 @@ class Replay:
         form = await incoming.post()
         name = self._name(incoming.method, incoming.path, [str(each) for each in form])
         self.asked.append(name)
-        status, body = response(name)
-        return web.Response(status=status, body=body, headers={"Connection": "close"})
+        answer = response(name)
+        return web.Response(status=answer.status, body=answer.body, headers={"Connection": "close"})
 
     def _name(self, method: str, path: str, form: list[str]) -> str:
         if path == "/validate/triggerchallenge":

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from bench.wire import Address, HttpConnection, WebSocketConnection, request
+from bench.wire import Address, HttpConnection, Response, WebSocketConnection, request
 
 
 async def _echo(incoming: web.Request) -> web.Response:
@@ -68,9 +68,9 @@ async def test_requests_follow_one_another_on_one_connection(size: int) -> None:
         http = await HttpConnection.open(address)
         for fill in b"abc":
             body = bytes([fill]) * size
-            assert await http.send(request("POST", "/echo", address, {}, body)) == (201, body)
-        assert await http.send(request("GET", "/echo?q=1", address, {"Accept": "*/*"})) == (201, b"/echo?q=1")
-        assert await http.send(request("GET", "/nothing", address, {})) == (204, b"")
+            assert await http.send(request("POST", "/echo", address, {}, body)) == Response(201, body)
+        assert await http.send(request("GET", "/echo?q=1", address, {"Accept": "*/*"})) == Response(201, b"/echo?q=1")
+        assert await http.send(request("GET", "/nothing", address, {})) == Response(204, b"")
         http.close()
 
 

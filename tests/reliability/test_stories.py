@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import drain, durability, expiry, herd, hints, kills, leaks, races, rolling, undead, wakes
+from tests.soak import chaos, drain, durability, expiry, herd, hints, kills, leaks, races, rolling, undead, wakes
+from tests.soak.chaos.schedule import Episode, Kind, Strike
 from tests.soak.mutants import Mutant
 from tests.soak.story import silent
 
@@ -85,6 +86,12 @@ async def test_everything_that_time_ends_is_over_without_a_sweeper(tmp_path: Pat
     assert report.faults == []
 
 
+@pytest.mark.reliability("R-01", "R-02", "R-03", "R-04", "R-05", "R-06", "R-10", "R-16", "R-22", "R-24")
+async def test_everything_dies_in_turn_and_at_random_and_nobody_has_to_notice(tmp_path: Path) -> None:
+    report = await chaos.run(tmp_path, rounds=20, seed=26, say=silent, promised=50.0)
+    assert report.faults == []
+
+
 # --- does the harness bite? -------------------------------------------------------------------------------------------
 
 
@@ -103,3 +110,20 @@ async def test_deciding_by_what_was_read_before_the_transaction_is_noticed(tmp_p
 async def test_expiry_that_waits_for_a_sweeper_is_noticed(tmp_path: Path) -> None:
     report = await expiry.run(tmp_path, rounds=1, seed=7, say=silent, mutation="expiry-by-sweeper")
     assert any("past its deadline" in fault for fault in report.faults)
+
+
+async def test_decisions_of_several_servers_that_ignore_one_another_are_noticed(tmp_path: Path) -> None:
+    report = await chaos.run(
+        tmp_path, rounds=5, seed=7, say=silent, promised=50.0, contested=1.0, mutation="write-blindly"
+    )
+    assert any(
+        "outcome records" in fault or "terminal states" in fault or "was told" in fault for fault in report.faults
+    )
+
+
+async def test_a_bell_that_is_not_rung_again_when_the_bus_is_back_is_noticed(tmp_path: Path) -> None:
+    lost = [Episode(1.0, (Strike(Kind.REDIS_KILL, 1.5, 0, 0.0),))] * 3
+    report = await chaos.run(
+        tmp_path, rounds=10, seed=7, say=silent, promised=10.0, mutation="bell-once", episodes=lost
+    )
+    assert any("its browser was not told" in fault for fault in report.faults)

@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.machine import LimitError, describe
-from tests.soak import drain, durability, expiry, herd, hints, kills, leaks, races, rolling, undead, wakes
+from tests.soak import chaos, drain, durability, expiry, herd, hints, kills, leaks, races, rolling, undead, wakes
 from tests.soak.durability import NoTracerError
 from tests.soak.story import Report, Story
 
@@ -52,6 +52,7 @@ STORIES: Mapping[str, Told] = {
     "herd": Told(herd.run, 5000, "phones", "R-17"),
     "expiry": Told(expiry.run, 10, "times everything runs out", "R-19"),
     "hints": Told(hints.run, 100, "sign-ins without a bell", "R-06"),
+    "chaos": Told(chaos.run, 3600, "seconds of faults in everything", "R-01 to R-06, R-10, R-16, R-22, R-24"),
     "wakes": Told(wakes.run, 200, "prompts to be sent at a kill -9", "R-10"),
 }
 

@@ -1,4 +1,5 @@
 """Judges a history and the rows that it left. Knows no code of the service: JSON lines and SQLite are all it reads.
+What PostgreSQL holds is copied into such a database first (`mirror.py`).
 
 `check_history` folds what observers were told, `check_rows` looks at the database on its own, `check_agreement` puts
 the two side by side. Each returns sentences about what does not hold.
@@ -158,9 +159,21 @@ def copied(database: Path) -> Iterator[sqlite3.Connection]:
             connection.close()
 
 
-def check_rows(connection: sqlite3.Connection) -> list[str]:
-    """Nothing half-done: each outcome with its one record, each record with its outcome, challenges along with them."""
-    return [*_integrity(connection), *_outcomes(connection), *_challenges(connection), *_users(connection)]
+def check_rows(connection: sqlite3.Connection, *, gapless: bool = True) -> list[str]:
+    """Nothing half-done: each outcome with its one record, each record with its outcome, challenges along with them.
+
+    Not `gapless`: the audit's numbers are those of a sequence, which gives none twice but leaves some out.
+    """
+    whole = [*_integrity(connection)] if gapless else [*_decisions(connection)]
+    return [*whole, *_outcomes(connection), *_challenges(connection), *_users(connection)]
+
+
+def _decisions(connection: sqlite3.Connection) -> Iterator[str]:
+    """A decision's records are all there."""
+    query = "SELECT decision, count(*), count(DISTINCT n), min(n), max(n) FROM audit GROUP BY decision"
+    for decision, count, distinct, first, last in connection.execute(query):
+        if (count, first, last) != (distinct, 0, count - 1):
+            yield f"the records of decision {decision} are not whole: {count}, numbered {first} to {last}"
 
 
 def _integrity(connection: sqlite3.Connection) -> Iterator[str]:
@@ -218,10 +231,13 @@ def _challenges(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _users(connection: sqlite3.Connection) -> Iterator[str]:
-    """A person's version counts the decisions since they were added; what was refused and recorded may not be one."""
+    """A person's version counts the decisions since they were added; what was refused and recorded may not be one.
+
+    A push token that Firebase knows no more is forgotten and recorded without a decision.
+    """
     query = (
         "SELECT u.id, u.version, count(DISTINCT a.decision) - 1 AS decisions, coalesce(sum(a.kind LIKE '%.refused'), 0)"
-        " AS refused FROM users u JOIN audit a ON a.user_id = u.id GROUP BY u.id"
+        " AS refused FROM users u JOIN audit a ON a.user_id = u.id WHERE a.kind <> 'push_token.retired' GROUP BY u.id"
     )
     for row in connection.execute(query):
         if not row["refused"] and row["version"] != row["decisions"]:

@@ -173,6 +173,10 @@ class LightPhone:
 
     def answer(self, begun: Begun, decision: str = "verify", number: str = "") -> None:
         """Send an answer; `verify` with the browser's number unless another is given."""
+        self.give(begun.challenge, self.sign(begun, decision, number))
+
+    def sign(self, begun: Begun, decision: str = "verify", number: str = "") -> str:
+        """An answer, to be given as often as it takes."""
         asked = self.prompts[begun.challenge]
         claims = Answer(
             challenge_id=begun.challenge,
@@ -182,8 +186,11 @@ class LightPhone:
             iat=int(time.time()),
             number=(number or begun.number) if decision == "verify" else "",
         )
-        signed = Signer(self.owner.key, Header("device-answer+jwt", self.owner.device_id)).sign(claims).decode()
-        self._send({"type": "answer", "ref": begun.challenge, "answer": signed})
+        return Signer(self.owner.key, Header("device-answer+jwt", self.owner.device_id)).sign(claims).decode()
+
+    def give(self, challenge_id: str, signed: str) -> None:
+        """Send a signed answer."""
+        self._send({"type": "answer", "ref": challenge_id, "answer": signed})
 
     def close(self) -> None:
         """Drop the socket."""

@@ -9,6 +9,8 @@
 | expiry-by-sweeper: a sign-in's time is over only once the sweeper has written that down, and nothing sweeps | expiry |
 | deaf-store: the store doesn't hear what other processes commit, like one on another machine (this one must break \
 nothing where a bus carries the bell) | tests/reliability/test_lost_bus.py |
+| write-blindly: PostgreSQL takes a decision whatever was decided since its snapshot was read, by others too | chaos |
+| bell-once: what was missed is not rung again when the bus is back, and browsers don't look by themselves | chaos |
 | bell-lost: nothing ever rings (this one must *not* break anything but speed: the bell is only a hint) | hints |
 """
 
@@ -17,14 +19,17 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from push_service import verifier
+from push_service import verifier, waits
 from push_service.__main__ import main
 from push_service.bus.local import LocalBus
+from push_service.bus.redis.bus import RedisBus
+from push_service.bus.redis.node import Node
+from push_service.bus.redis.wire import Channel, topic_of
 from push_service.hops import Hops
 from push_service.housekeeping import Housekeeping
 from push_service.model.decision import Decision, Rule
@@ -32,7 +37,9 @@ from push_service.model.ids import UserId
 from push_service.model.instant import Instant
 from push_service.model.sign_in import SignIn
 from push_service.model.throttle import Charge
-from push_service.ports import Committed
+from push_service.ports import Committed, Topic
+from push_service.store.postgres import decider, seldom, statements
+from push_service.store.postgres.store import PostgresStore
 from push_service.store.sqlite import commands
 from push_service.store.sqlite.store import SqliteStore
 from push_service.store.sqlite.writer import Clock, Writer, _Job
@@ -137,7 +144,62 @@ def deaf_store() -> None:
     replace(Writer, "__init__", deaf)
 
 
+def write_blindly() -> None:
+    """PostgreSQL takes a decision whatever was decided since its snapshot was read."""
+    blind = statements.WRITE
+    for condition in ("WHERE u.version = t.version FOR NO KEY UPDATE OF u SKIP LOCKED", "AND u.version = due.version"):
+        assert condition in blind, "the condition is written otherwise now"
+        blind = blind.replace(condition, "")
+    for module in (decider, seldom):
+        replace(module, "WRITE", blind)
+
+
+def bell_once() -> None:
+    """What browsers missed is not rung again when the bus is back, and nothing else makes them look.
+
+    Phones hear as ever, or nobody would be asked at all.
+    """
+    ring, begin, ring_there, lost = LocalBus.ring_now, PostgresStore.__init__, Node.ring, Node._lost
+
+    def ring_phones(self: RedisBus) -> None:
+        ring(self._local, [topic for topic in self._local.topics if topic.subject != "sign_in"])
+
+    async def stand_in(self: RedisBus) -> None:
+        while True:
+            await self._troubled.wait()
+            ring_phones(self)
+            await asyncio.sleep(1)
+
+    def forgetful(self: Node, why: str) -> None:
+        lost(self, why)
+        self.outbox = {channel: None for channel in self.outbox if topic_of(channel).subject != "sign_in"}
+
+    def ring_if_heard(self: Node, channel: Channel) -> None:
+        if self._link is not None or topic_of(channel).subject != "sign_in":
+            ring_there(self, channel)
+
+    def deaf(self: PostgresStore, *rest: Any, foreign: Callable[[Sequence[Topic]], None], **more: Any) -> None:  # noqa: ANN401
+        begin(
+            self, *rest, foreign=lambda topics: foreign([each for each in topics if each.subject != "sign_in"]), **more
+        )
+
+    def drain(self: waits.Waits) -> None:
+        self.draining = True
+        bus: Any = self._bus
+        bus._local.ring_all()
+
+    replace(RedisBus, "ring_all", ring_phones)
+    replace(RedisBus, "_stand_in", stand_in)
+    replace(Node, "_lost", forgetful)
+    replace(Node, "ring", ring_if_heard)
+    replace(PostgresStore, "__init__", deaf)
+    replace(waits, "REREAD_SECONDS", 3600.0)
+    replace(waits.Waits, "drain", drain)
+
+
 MUTATIONS = {
+    "write-blindly": write_blindly,
+    "bell-once": bell_once,
     "deaf-store": deaf_store,
     "tell-before-commit": tell_before_commit,
     "compare-outside": compare_outside,

@@ -18,6 +18,8 @@ class Fleet(Service):
         super().__init__(folder, **settings)
         shared = {"PUBLIC_URL": self.url, **settings}
         self.members = tuple(Service(folder, f"server{n + 1}", **shared) for n in range(processes))
+        self.apart: tuple[dict[str, str], ...] = tuple({} for _ in self.members)
+        """What each process has in its environment for itself, such as a way of its own to what all share."""
         self._front: _Front | None = None
 
     @property
@@ -36,9 +38,9 @@ class Fleet(Service):
         return self.members
 
     async def start(self) -> None:
-        for member in self.members:
+        for member, own in zip(self.members, self.apart, strict=True):
             here = f"127.0.0.1:{member.port}"
-            member.environment = {**self.environment, "PUSH_SERVICE_LISTEN": here}
+            member.environment = {**self.environment, "PUSH_SERVICE_LISTEN": here, **own}
         await asyncio.gather(*(member.start() for member in self.members))
         self._front = _Front([member.port for member in self.members], self.port)
 

@@ -219,8 +219,10 @@ class _Pair:
 
 def _linger_not(writer: asyncio.StreamWriter) -> None:
     """What follows is a reset, not a farewell."""
-    with contextlib.suppress(OSError):
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connected = writer.get_extra_info("socket")
+    if connected is not None:  # else it is lost already
+        with contextlib.suppress(OSError):
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 @asynccontextmanager

@@ -31,6 +31,9 @@ CONNECT_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
 _GRACE_SECONDS = 0.2
 """The server ends a statement that takes too long; this much later it is given up from here."""
+_ROLLBACK_SECONDS = 0.2
+"""What is given up in a transaction rolls it back, and waits for that: over a dead connection, for ever, unless that
+wait has an end of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +112,9 @@ class Connections:
         connection = self._idle.pop() if self._idle else None
         if connection is None or connection.is_closed():
             connection = await self._connect()
+        seconds = self._seconds + _GRACE_SECONDS
         try:
-            async with asyncio.timeout(self._seconds + _GRACE_SECONDS):
+            async with asyncio.timeout(seconds + _ROLLBACK_SECONDS), asyncio.timeout(seconds):
                 result = await call(connection)
         except BaseException as problem:
             if spoils(problem) or connection.is_closed():

@@ -21,6 +21,7 @@ from bench.processes import StartError
 from bench.results import RESULTS, Bus, Options, Result, Store, save
 from bench.results import load as read
 from bench.scaling import benchmark as scaling
+from bench.scaling import population
 
 commands = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Benchmarks of the service.", rich_markup_mode=None
@@ -106,6 +107,18 @@ def _scaling(
 ) -> None:
     """What a sign-in costs over more and more processes."""
     _run("scaling", scaling.run, Options(rounds, seconds, people=people), json)
+
+
+@commands.command("population")
+def _population(
+    rounds: Rounds = None,
+    seconds: Seconds = None,
+    people: Annotated[int | None, typer.Option(min=1, help="How many sign in.")] = None,
+    others: Annotated[int | None, typer.Option(min=10, help="Leave larger numbers of other people out.")] = None,
+    json: Json = None,
+) -> None:
+    """What a sign-in costs among a million people."""
+    _run("population", population.run, Options(rounds, seconds, people=people, others=others), json)
 
 
 @commands.command("overload")

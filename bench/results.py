@@ -44,6 +44,7 @@ class Options:
     people: int | None = None
     waiting: int | None = None
     devices: Sequence[int] = ()
+    others: int | None = None
     prototype_only: bool = False
     store: Store = Store.SQLITE
     bus: Bus = Bus.LOCAL

@@ -3,9 +3,9 @@
 Every setup has the same people, registered once and copied. They take turns within every round, so that a busy minute
 of the machine falls on all; ratios are taken round by round. All servers share one core, the load has the other. A
 round has two loads: everybody without pause, for what a sign-in costs, and few at random instants, for how soon a
-browser knows. Each process has as many people as any other, so that what comes together in it is as much. CPU is
-counted for the service's processes, PostgreSQL's and Redis's apart. At the end of each round the hops are measured
-alone (`parts.py`).
+browser knows. Each process has as many people as any other, so that as much comes together in it. CPU is counted for
+the service's processes, PostgreSQL's and Redis's apart. At the end of each round the hops are measured alone
+(`parts.py`).
 """
 
 from collections import Counter

@@ -29,6 +29,7 @@ from tests.contracts.making import Person, answering, beginning, enrol
 
 AT_ONCE = 16
 HEARING_SECONDS = 20.0
+_FURTHER = 4
 _OFTEN = Rate(100_000, 60)
 _WIDE = Policy(begins_per_person=_OFTEN, prompts_unanswered=(_OFTEN,))
 """Nobody signs in as often as here."""
@@ -63,11 +64,16 @@ async def measured_parts(
     """Every hop once."""
     part = max(0.2, seconds / 4)
     async with RedisBus(bell.url) as near, RedisBus(bell.url) as far, AsyncExitStack() as sockets:
+        far_away = [await sockets.enter_async_context(RedisBus(bell.url)) for _ in range(_FURTHER)]
         bells = [
             await _measured("a wait's subscription, to and from", _subscriptions(near), part, bell.pid),
             await _measured("a wait that another process ends", _waits(near, far), part, bell.pid),
             await _measured("a socket that another process rings", await _sockets(sockets, near, far), part, bell.pid),
         ]
+        crowded = await _measured("", await _sockets(sockets, near, far, far_away), part, bell.pid)
+        alone = bells[-1]
+        further = (crowded.here - alone.here) / _FURTHER, (crowded.server - alone.server) / _FURTHER
+        bells.append(Part("each further process that hears a ring", *further))
     sealer, file = Sealer(bytes(32)), folder / f"parts{number}.db"
     async with SqliteStore(file, sealer) as embedded:
         sqlite = await _measured("a sign-in's reads and writes, SQLite", await _sign_ins(embedded, number), part, None)
@@ -117,12 +123,14 @@ def _waits(near: Bus, far: Bus) -> Do:
     return do
 
 
-async def _sockets(stack: AsyncExitStack, near: Bus, far: Bus) -> Do:
-    """A socket for each, attached until the stack ends."""
+async def _sockets(stack: AsyncExitStack, near: Bus, far: Bus, further: Sequence[Bus] = ()) -> Do:
+    """A socket for each, attached until the stack ends; further buses hear the same and make nothing of it."""
     topics = [Topic.user(ids.user_id()) for _ in range(AT_ONCE)]
     heard = [asyncio.Event() for _ in topics]
     for topic, event in zip(topics, heard, strict=True):
         await stack.enter_async_context(near.attach(topic, event.set))
+        for bus in further:
+            await stack.enter_async_context(bus.attach(topic, _nothing))
 
     async def do(which: int) -> None:
         await far.ring([topics[which]])
@@ -147,6 +155,10 @@ async def _sign_ins(store: Store, number: int) -> Do:
         await store.watch(sign_in_id)
 
     return do
+
+
+def _nothing() -> None:
+    """A bell that was about nothing here."""
 
 
 def _cpu(pid: int | None) -> float:

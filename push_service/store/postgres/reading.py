@@ -16,9 +16,9 @@ from typing import TypeVar
 from push_service.model.ids import ChallengeId, SignInId, UserId
 from push_service.model.instant import Instant
 from push_service.model.sign_in import SignIn
-from push_service.model.user import Pending, Snapshot
+from push_service.model.user import Pending, Snapshot, User
 from push_service.model.view import Seen
-from push_service.store import joined
+from push_service.store import columns, joined
 from push_service.store.postgres.batching import Batcher
 from push_service.store.postgres.connections import ANSWER_SECONDS, Connections, fetch
 from push_service.store.postgres.trouble import unanswered
@@ -35,6 +35,8 @@ SNAPSHOTS = (
     f"SELECT {joined.SNAPSHOT} FROM {joined.SNAPSHOT_FROM}"  # noqa: S608
     " WHERE u.id = ANY($1::text[]) ORDER BY s.begun_at"
 )
+_NAME_KEY = columns.names(columns.USER).index("name_key")
+NAMED = f"SELECT {columns.USER} FROM users WHERE name_key = ANY($1::text[])"  # noqa: S608
 SETTLED = """
 WITH locked AS MATERIALIZED (SELECT id FROM users WHERE id = ANY($1::text[]) FOR SHARE SKIP LOCKED),
 clock AS MATERIALIZED (SELECT service_now() AS at FROM (SELECT count(*) FROM locked) AS all_locked)
@@ -57,7 +59,12 @@ class Reading:
         self._snapshots: Batcher[UserId, Snapshot | None] = Batcher(
             self._read_snapshots, largest=_LARGEST, lanes=_LANES
         )
+        self._named: Batcher[str, User | None] = Batcher(self._read_named, largest=_LARGEST, lanes=_LANES)
         self._settled: Batcher[UserId, Instant | None] = Batcher(self._lock, largest=_LARGEST, lanes=_LANES)
+
+    async def user_by_name(self, name_key: str) -> User | None:
+        """See ports.Store."""
+        return await self._named.ask(name_key)
 
     async def watch(self, sign_in_id: SignInId) -> Seen | None:
         """See ports.Store."""
@@ -86,7 +93,7 @@ class Reading:
 
     async def close(self) -> None:
         """Answer what was asked."""
-        for each in (self._seen, self._pending, self._snapshots, self._settled):
+        for each in (self._seen, self._pending, self._snapshots, self._named, self._settled):
             await each.close()
 
     def _lapsed(self, sign_in: SignIn) -> bool:
@@ -117,6 +124,10 @@ class Reading:
     async def _read_snapshots(self, ids: Sequence[UserId]) -> list[Snapshot | Exception | None]:
         rows = joined.by_user(await self._fetch(SNAPSHOTS, ids))
         return [self._mapped(lambda found: joined.snapshot(self._map, found), rows.get(each)) for each in ids]
+
+    async def _read_named(self, names: Sequence[str]) -> list[User | Exception | None]:
+        users = {row[_NAME_KEY]: row for row in await self._fetch(NAMED, names)}
+        return [self._mapped(self._map.user, users.get(each)) for each in names]
 
     async def _lock(self, ids: Sequence[UserId]) -> list[Instant | None]:
         found: dict[str, Instant | None] = {row[0]: row[1] for row in await self._fetch(SETTLED, ids)}

@@ -174,8 +174,7 @@ class PostgresStore:
 
     async def user_by_name(self, name_key: str) -> User | None:
         """See ports.Store."""
-        row = await self._row(f"SELECT {columns.USER} FROM users WHERE name_key = $1", name_key)  # noqa: S608
-        return self._map.user(row) if row else None
+        return await self._reading.user_by_name(name_key)
 
     async def user(self, user_id: UserId) -> User | None:
         """See ports.Store."""

@@ -37,7 +37,7 @@ SIZES = (10, 10_000, 1_000_000)
 """How many there are besides those who sign in."""
 STORES = (Setup("SQLite"), Setup("PostgreSQL", postgres=True))
 
-_KEY = "CAST({n} * {odd} % 1000003 AS TEXT) || '-' || CAST({n} AS TEXT)"
+_KEY = "CAST(CAST({n} AS BIGINT) * {odd} % 1000003 AS TEXT) || '-' || CAST({n} AS TEXT)"
 """Keys in no order, as ids have none; 1000003 is a prime."""
 _USERS = (
     "INSERT INTO users (id, name_key, username, state, admin, version, guard)"

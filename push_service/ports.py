@@ -268,8 +268,11 @@ class Store(Protocol):
         """Remember a proof's id; False if it was seen before. Durable: a restart forgets none before `until`."""
         ...
 
-    async def connected(self, device_id: DeviceId, connection_id: ConnectionId) -> None:
-        """Note that this socket is the device's newest."""
+    async def connected(self, device_id: DeviceId, connection_id: ConnectionId, since: Instant) -> None:
+        """Note that this socket, accepted at that instant, is the device's newest, unless a later one is noted.
+
+        An instant that lies ahead, because the clock was set back, counts for nothing.
+        """
         ...
 
     async def newest_connection(self, device_id: DeviceId) -> ConnectionId | None:

@@ -147,6 +147,7 @@ class DeviceSocketFrontend:
         )
         if not socket.can_prepare(request).ok:
             raise InvalidRequest("This is a WebSocket; the request does not ask for one.")
+        accepted_at = await self._store.now()
         await socket.prepare(request)
         self._greeted.add(socket)
         try:
@@ -169,7 +170,7 @@ class DeviceSocketFrontend:
                 self._bus.attach(Topic.user(device.user_id), line.ring),
                 self._bus.attach(elsewhere := Topic.device(device.id), line.contest),
             ):
-                await self._store.connected(device.id, connection_id)
+                await self._store.connected(device.id, connection_id, accepted_at)
                 await self._bus.ring([elsewhere])
                 now = await self._store.now()
                 await send(frames.ready(device.id, HEARTBEAT_SECONDS, rfc3339(now)))

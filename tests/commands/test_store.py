@@ -59,7 +59,7 @@ async def lived_in(data: Path) -> tuple[Person, str]:
         await store.decide(alice.id, writing(remembered=kept, activation=code))
         await store.debit([Charge("key", cost=900_000_000, burst=900_000_000)])
         await store.spend_proof(DeviceId("dev_1"), "jti", after(now, 120))
-        await store.connected(alice.phone.id, ids.connection_id())
+        await store.connected(alice.phone.id, ids.connection_id(), now)
         added = Audit(kind=AuditKind.APPLICATION_ADDED, actor=Actor.OPERATOR)
         await store.put_application(Application(id=ApplicationId("app_1"), name="Mail"), added)
         await store.put_signing_keys([StoredKey(kid="key_1", pem=pem(), created_at=now)], added)

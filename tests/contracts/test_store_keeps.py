@@ -138,12 +138,21 @@ async def test_the_newest_socket_of_a_device_is_known_to_every_process(stores: S
     async with stores.open() as one, stores.open() as other:
         device, first, second = DeviceId("dev_1"), ids.connection_id(), ids.connection_id()
         assert await one.newest_connection(device) is None
-        await one.connected(device, first)
+        accepted = await one.now()
+        await one.connected(device, first, accepted)
         assert await other.newest_connection(device) == first
-        await other.connected(device, second)
+        await other.connected(device, second, after(accepted, 1))
+        assert await one.newest_connection(device) == second
+        stores.clock.advance(10)
+        await one.connected(device, first, accepted)  # accepted long ago, by a process that stood still since
         assert await one.newest_connection(device) == second
         assert await one.newest_connection(DeviceId("dev_2")) is None
-        stores.clock.advance(LONGEST_CONNECTION_SECONDS + 1)
+        stores.clock.advance(-5)  # set back behind what was noted: phones must not be turned away until it catches up
+        ahead = after(await one.now(), 60)
+        await one.connected(device, second, ahead)
+        await other.connected(device, first, await other.now())
+        assert await one.newest_connection(device) == first
+        stores.clock.advance(LONGEST_CONNECTION_SECONDS + 61)
         assert await one.sweep() == 1
         assert await one.newest_connection(device) is None
 

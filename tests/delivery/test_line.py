@@ -354,11 +354,11 @@ async def test_a_line_gives_way_to_a_newer_one_of_its_device_and_to_no_false_ala
         line.contest()  # nothing was ever noted about this device
         seen = await world.begin(alice)
         await screen.is_told(asked(seen))
-        await world.store.connected(alice.phone.id, line.connection_id)
+        await world.store.connected(alice.phone.id, line.connection_id, await world.store.now())
         line.contest()  # it is the newest
         await world.decide(alice, functools.partial(withdraw, sign_in_id=seen.sign_in.id, source=None))
         await screen.is_told(asked(seen), gone("cancelled", seen))
-        await world.store.connected(alice.phone.id, ids.connection_id())
+        await world.store.connected(alice.phone.id, ids.connection_id(), await world.store.now())
         line.contest()
         assert await screen.is_closed() == REPLACED
 
@@ -369,7 +369,7 @@ async def test_a_line_that_cannot_read_whether_it_is_the_newest_looks_again(
     monkeypatch.setattr(line_module, "_LOOK_AGAIN_SECONDS", 0.01)
     alice = await enrol(world.store)
     async with world.line(alice.phone) as (screen, line):
-        await world.store.connected(alice.phone.id, ids.connection_id())
+        await world.store.connected(alice.phone.id, ids.connection_id(), await world.store.now())
         with closing(sqlite3.connect(world.path)) as other:
             other.execute("ALTER TABLE connections RENAME TO lost")
             line.contest()

@@ -21,7 +21,7 @@ from pathlib import Path
 from bench.figures import Latency
 from bench.results import Table
 from mobile_stub.backoff import Backoff
-from mobile_stub.errors import UnreachableError
+from mobile_stub.errors import LineClosedError, UnreachableError
 from mobile_stub.phone import Phone
 from mobile_stub.proofs import Decision
 from mobile_stub.surroundings import Setup
@@ -74,6 +74,8 @@ class Kills:
                     await self._sign_in(caller, username, phone)
         except TimeoutError:
             self.faults.append(f"{username}'s sign-in came to nothing within {self._patience:.0f} s")
+        except LineClosedError as closed:
+            self.faults.append(f"{username}'s phone was sent away for good: {closed}")
         finally:
             caller.close()
 

@@ -38,7 +38,7 @@ from push_service.model.instant import Instant
 from push_service.model.sign_in import SignIn
 from push_service.model.throttle import Charge
 from push_service.ports import Committed, Topic
-from push_service.store.postgres import decider, seldom, statements
+from push_service.store.postgres import statements
 from push_service.store.postgres.store import PostgresStore
 from push_service.store.sqlite import commands
 from push_service.store.sqlite.store import SqliteStore
@@ -146,12 +146,19 @@ def deaf_store() -> None:
 
 def write_blindly() -> None:
     """PostgreSQL takes a decision whatever was decided since its snapshot was read."""
-    blind = statements.WRITE
-    for condition in ("WHERE u.version = t.version FOR NO KEY UPDATE OF u SKIP LOCKED", "AND u.version = due.version"):
-        assert condition in blind, "the condition is written otherwise now"
-        blind = blind.replace(condition, "")
-    for module in (decider, seldom):
-        replace(module, "WRITE", blind)
+    careful = statements.write
+
+    def blind(groups: tuple[str, ...]) -> str:
+        statement = careful(groups)
+        for condition in (
+            "WHERE u.version = t.version FOR NO KEY UPDATE OF u SKIP LOCKED",
+            "AND u.version = due.version",
+        ):
+            assert condition in statement, "the condition is written otherwise now"
+            statement = statement.replace(condition, "")
+        return statement
+
+    replace(statements, "write", blind)
 
 
 def bell_once() -> None:

@@ -42,12 +42,14 @@ class SignIn:
         self.browser, self.body = browser, body
         self.id: str = body["id"]
         self.token: str = body["browser_token"]
+        self._number = ""
 
     @property
     def number(self) -> str:
-        """The number that the page shows."""
-        number: str = self.body["challenge"]["prompt"]["number"]
-        return number
+        """The number that the page shows, or showed last: over, it shows none, and people remember."""
+        challenge = self.body["challenge"]
+        shown: str | None = challenge["prompt"]["number"] if challenge else None
+        return shown or self._number
 
     @property
     def bearer(self) -> dict[str, str]:
@@ -58,6 +60,7 @@ class SignIn:
         """The sign-in now, or after a wait; later looks of `body` see it too."""
         reply = await self.browser.request("GET", f"/v1/sign-ins/{self.id}", headers=self.bearer, params=query)
         assert reply.status == 200, reply
+        self._number = self.number
         self.body = {**self.body, **reply.body}
         return reply.body
 

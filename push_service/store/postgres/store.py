@@ -63,8 +63,9 @@ acked AS (
 SELECT c.sign_in_id FROM acked JOIN challenges c ON c.id = acked.challenge_id
 """  # noqa: S608
 _CONNECTED = (
-    "INSERT INTO connections (device_id, connection_id, since) VALUES ($1, $2, service_now()) ON CONFLICT (device_id)"
+    "INSERT INTO connections AS c (device_id, connection_id, since) VALUES ($1, $2, $3) ON CONFLICT (device_id)"
     " DO UPDATE SET connection_id = excluded.connection_id, since = excluded.since"
+    " WHERE excluded.since >= c.since OR c.since > service_now()"
 )
 _USERS = f"SELECT {columns.USER} FROM users WHERE name_key > $1 AND state = ANY($2::text[]) ORDER BY name_key LIMIT $3"  # noqa: S608
 _DEVICES = f"SELECT {columns.DEVICE} FROM devices WHERE user_id = $1 AND state = 'active' ORDER BY activated_at"  # noqa: S608
@@ -255,9 +256,9 @@ class PostgresStore:
         """See ports.Store."""
         return await self._proofs.ask((device_id, jti_hash, until))
 
-    async def connected(self, device_id: DeviceId, connection_id: ConnectionId) -> None:
+    async def connected(self, device_id: DeviceId, connection_id: ConnectionId, since: Instant) -> None:
         """See ports.Store."""
-        await self._writes.run(lambda connection: connection.execute(_CONNECTED, device_id, connection_id))
+        await self._writes.run(lambda connection: connection.execute(_CONNECTED, device_id, connection_id, since))
 
     async def newest_connection(self, device_id: DeviceId) -> ConnectionId | None:
         """See ports.Store."""

@@ -74,7 +74,10 @@ _REMOVE_DEVICE = (
     "UPDATE devices SET state = 'removed', push_token = NULL, push_token_hash = NULL, push_token_at = NULL,"
     " totp_secret = NULL WHERE id = ?"
 )
-_CONNECTED = upsert("connections", "device_id, connection_id, since", "device_id")
+_CONNECTED = (
+    f"{upsert('connections', 'device_id, connection_id, since', 'device_id')}"
+    " WHERE excluded.since >= connections.since OR connections.since > ?4"
+)
 _ACKNOWLEDGE = (
     "UPDATE deliveries SET state = ?, acked_at = ? WHERE challenge_id = ? AND device_id = ? AND acked_at IS NULL"
 )
@@ -213,9 +216,11 @@ def spend_proof(connection: sqlite3.Connection, device_id: DeviceId, jti_hash: s
     )
 
 
-def connected(connection: sqlite3.Connection, now: Instant, device_id: DeviceId, connection_id: ConnectionId) -> None:
+def connected(
+    connection: sqlite3.Connection, now: Instant, device_id: DeviceId, connection_id: ConnectionId, since: Instant
+) -> None:
     """Note a device's newest socket."""
-    connection.execute(_CONNECTED, (device_id, connection_id, now))
+    connection.execute(_CONNECTED, (device_id, connection_id, since, now))
 
 
 def sweep(connection: sqlite3.Connection, now: Instant) -> int:

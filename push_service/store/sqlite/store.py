@@ -265,9 +265,11 @@ class SqliteStore:
             lambda connection, _: commands.spend_proof(connection, device_id, jti_hash, until)
         )
 
-    async def connected(self, device_id: DeviceId, connection_id: ConnectionId) -> None:
+    async def connected(self, device_id: DeviceId, connection_id: ConnectionId, since: Instant) -> None:
         """See ports.Store."""
-        await self._writer.submit(lambda connection, now: commands.connected(connection, now, device_id, connection_id))
+        await self._writer.submit(
+            lambda connection, now: commands.connected(connection, now, device_id, connection_id, since)
+        )
 
     async def newest_connection(self, device_id: DeviceId) -> ConnectionId | None:
         """See ports.Store."""

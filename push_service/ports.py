@@ -208,7 +208,10 @@ class Store(Protocol):
         ...
 
     async def acknowledge(self, received: Sequence[tuple[ChallengeId, DeviceId]]) -> list[SignInId]:
-        """Note that devices have shown these prompts; the reply names the sign-ins whose browsers can see that."""
+        """Note that devices have shown these prompts; the reply names the sign-ins whose browsers can see that.
+
+        What has ended is not changed any more: whoever asks again is told the same.
+        """
         ...
 
     async def claim(self, challenge_id: ChallengeId, lease_until: Instant, seconds: float) -> list[Undelivered]:

@@ -37,7 +37,7 @@ def test_service_and_prototype_sign_people_in_by_turns(tmp_path: Path) -> None:
 
 
 def test_nobody_who_waits_is_forgotten(tmp_path: Path) -> None:
-    result = run(tmp_path / "load.json", LoadResult, "load", "--waiting", "100", "--seconds", "3")
+    result = run(tmp_path / "load.json", LoadResult, "load", "--waiting", "100", "--seconds", "2")
     assert [step.waiting for step in result.steps] == [12, 25, 50, 100]
     for step in result.steps:
         assert step.sign_ins > 0
@@ -50,7 +50,7 @@ def test_idle_phones_stay_connected_and_are_counted(tmp_path: Path) -> None:
 
 
 def test_passwords_are_hashed_and_their_neighbours_go_on(tmp_path: Path) -> None:
-    result = run(tmp_path / "passwords.json", PasswordsResult, "passwords", "--rounds", "1", "--seconds", "1")
+    result = run(tmp_path / "passwords.json", PasswordsResult, "passwords", "--rounds", "1", "--seconds", "0.5")
     assert [taken.lanes for taken in result.rounds] == list(lanes_measured())
     for taken in result.rounds:
         assert taken.begun_errors == {}

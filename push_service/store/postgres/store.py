@@ -56,6 +56,7 @@ ACKNOWLEDGE = f"""
 WITH shown AS MATERIALIZED (
     SELECT d.challenge_id, d.device_id FROM deliveries d
     JOIN {unnest("challenge_id, device_id", 1)} ON d.challenge_id = t.challenge_id AND d.device_id = t.device_id
+    JOIN challenges c ON c.id = d.challenge_id AND c.state = 'pending'
     WHERE d.acked_at IS NULL ORDER BY d.challenge_id, d.device_id FOR NO KEY UPDATE OF d),
 acked AS (
     UPDATE deliveries d SET state = {DeliveryState.DELIVERED.value}, acked_at = service_now() FROM shown

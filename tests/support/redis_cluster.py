@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from .redis import RedisServer, free_port
+from .ports import free_port
+from .redis import RedisServer
 
 SLOTS = 16384
 FORMED_SECONDS = 30.0

@@ -7,12 +7,13 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
+
+from .ports import free_port
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -114,10 +115,3 @@ class Service:
     def session(self) -> aiohttp.ClientSession:
         """An HTTP client of this server."""
         return aiohttp.ClientSession(self.url, timeout=aiohttp.ClientTimeout(total=90))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -72,6 +72,28 @@ class PolicySettings(Section):
         default=_POLICY.wrong_numbers,
         description="How many wrong numbers one person may type.",
     )
+    wrong_codes: OneRate = Field(
+        default=_POLICY.wrong_codes,
+        description="How many wrong codes one person may type, for each method.",
+    )
+    text_seconds: int = Field(
+        default=_POLICY.text_seconds,
+        ge=30,
+        le=600,
+        description="How long a code sent by text can be typed.",
+    )
+    send_again_seconds: int = Field(
+        default=_POLICY.send_again_seconds,
+        ge=0,
+        le=600,
+        description="The pause before a second text or call; each further pause is twice as long, up to 15 minutes.",
+    )
+    call_pin_digits: int = Field(
+        default=_POLICY.call_pin_digits,
+        ge=0,
+        le=8,
+        description="Digits of the page's number to key in before # in a call; 0 asks for # alone.",
+    )
     fraud_mute_seconds: int = Field(
         default=_POLICY.fraud_mute_seconds,
         ge=0,

@@ -1,4 +1,4 @@
-"""What few decisions write besides, in one transaction: devices, secrets, app passwords, the account, results taken back.
+"""What few decisions write besides, in one transaction: devices, secrets, the account itself, results taken back.
 
 Also how a decision is written alone, where writing it with others failed.
 """

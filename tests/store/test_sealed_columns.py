@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -83,7 +84,7 @@ async def test_a_sealed_value_copied_to_another_row_does_not_open(
         assert first != second
         for row, value in ((one, second), (other, first)):
             connection.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (value, row))  # noqa: S608
-    reads = {
+    reads: dict[str, Callable[[], Awaitable[object]]] = {
         "users": lambda: store.user_by_name("alice"),
         "devices": lambda: store.device(alice.phone.id),
         "challenges": lambda: store.challenge(challenge_of(begun[0]).id),

@@ -84,6 +84,7 @@ def attributes(span: Span) -> dict[str, str]:
     return {each.key: each.value.string_value for each in span.attributes}
 
 
+@pytest.mark.deployed("sqlite-1", "postgres-3")
 async def test_a_sign_in_is_one_trace_though_its_process_was_replaced_on_the_way(
     collector: Collector, make_service: MakeService, make_office: MakeOffice
 ) -> None:
@@ -125,6 +126,7 @@ async def test_a_sign_in_is_one_trace_though_its_process_was_replaced_on_the_way
     assert [text for text in private if text.encode() in collector.raw] == []
 
 
+@pytest.mark.deployed("postgres-1")
 async def test_a_phone_that_was_woken_is_a_step_of_the_trace(
     collector: Collector, make_service: MakeService, make_office: MakeOffice
 ) -> None:
@@ -147,6 +149,7 @@ async def test_a_phone_that_was_woken_is_a_step_of_the_trace(
     assert message.message.to.encode() not in collector.raw
 
 
+@pytest.mark.deployed("sqlite-1")
 async def test_an_authenticated_application_s_trace_goes_on_here_and_a_stranger_s_does_not(
     collector: Collector, make_service: MakeService, make_office: MakeOffice
 ) -> None:
@@ -171,6 +174,7 @@ async def test_an_authenticated_application_s_trace_goes_on_here_and_a_stranger_
     assert not other.links
 
 
+@pytest.mark.deployed("sqlite-1")
 async def test_a_listed_proxy_s_trace_goes_on_here_too(
     collector: Collector, make_service: MakeService, make_office: MakeOffice
 ) -> None:
@@ -188,6 +192,7 @@ async def test_a_listed_proxy_s_trace_goes_on_here_too(
         assert not [link for span in await collector.until(each, {"begin"}) for link in span.links]
 
 
+@pytest.mark.deployed("postgres-3")
 async def test_the_share_of_traces_is_the_same_sign_ins_in_every_process(
     collector: Collector, make_service: MakeService, make_office: MakeOffice
 ) -> None:
@@ -208,6 +213,7 @@ async def test_the_share_of_traces_is_the_same_sign_ins_in_every_process(
     assert {attributes(span)["push_service.sign_in.id"] for span in collector.spans} <= kept
 
 
+@pytest.mark.deployed("sqlite-1")
 async def test_a_collector_that_is_away_costs_nobody_a_sign_in(
     make_service: MakeService, make_office: MakeOffice
 ) -> None:

@@ -12,12 +12,24 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from push_service.model.app_password import AppPassword
 from push_service.model.application import Application
 from push_service.model.challenge import Delivery
 from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.device import Device, UsedActivation
-from push_service.model.ids import ApplicationId, ChallengeId, ConnectionId, DeviceId, SignInId, UserId
+from push_service.model.ids import (
+    ApplicationId,
+    AppPasswordId,
+    ChallengeId,
+    ConnectionId,
+    DeviceId,
+    MessageId,
+    MethodId,
+    SignInId,
+    UserId,
+)
 from push_service.model.instant import Instant
+from push_service.model.message import KnownMessage, Message, Outgoing, Sent, TakenOver
 from push_service.model.outbox import Attempt, Undelivered
 from push_service.model.throttle import Charge
 from push_service.model.user import Pending, Snapshot, User, UserState
@@ -58,6 +70,7 @@ class Committed(NamedTuple):
     topics: tuple[Topic, ...]
     audit: tuple[Audit, ...]
     deliveries: tuple[Delivery, ...] = ()
+    messages: tuple[Message, ...] = ()
 
 
 class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +157,61 @@ class Bus(Protocol):
         ...
 
 
-class Store(Protocol):
+class MessageStore(Protocol):
+    """The store's part for texts and calls: an outbox that sends each of them at most once.
+
+    Raises as Store does.
+    """
+
+    async def claim_message(self, message_id: MessageId, lease_until: Instant, seconds: float) -> Outgoing | None:
+        """Mark a message as begun, and say what to send: from now on nobody else ever sends it.
+
+        The lease that ends at `lease_until` ends in so many seconds now. None where there is nothing to send, and then
+        nothing is written: begun before, another's by now, over, or its challenge or method is gone.
+        """
+        ...
+
+    async def take_due_messages(self, limit: int, seconds: float) -> TakenOver:
+        """Take over at most so many messages whose lease has run out.
+
+        Those that nobody has begun are marked and handed out as by `claim_message`; those that were begun, and of which
+        nobody said what became of them, are UNKNOWN from now on.
+        """
+        ...
+
+    async def release_message(self, message_id: MessageId, lease_until: Instant) -> None:
+        """Give back the lease of a message that was not begun."""
+        ...
+
+    async def sent(self, message_id: MessageId, what: Sent) -> SignInId | None:
+        """Write down what became of a message; the reply names the sign-in whose browser can see that.
+
+        A state only ever moves on (`DeliveryState`), and DELIVERED is final; the provider's id, once known, stays.
+        """
+        ...
+
+    async def known_message(self, message_id: MessageId) -> KnownMessage | None:
+        """A message, sent or not."""
+        ...
+
+    async def method_secret(self, method_id: MethodId) -> str | None:
+        """A method's number or secret, or an enrolment's; None where it has none, or is gone."""
+        ...
+
+
+class AppPasswordStore(Protocol):
+    """The store's part for the list of app passwords. Raises as Store does."""
+
+    async def app_passwords(self, user_id: UserId) -> list[AppPassword]:
+        """A person's app passwords, oldest first."""
+        ...
+
+    async def app_password_used(self, used: AppPasswordId, at: Instant, source: str | None) -> None:
+        """Note a use. An earlier one than is noted counts for nothing."""
+        ...
+
+
+class Store(MessageStore, AppPasswordStore, Protocol):
     """Keeps everything, and decides everything by compare-and-swap of the user's version.
 
     Every method raises StoreUnavailable when the store can't be reached, full or locked: nothing was changed then, or
@@ -369,6 +436,77 @@ class Messenger(Protocol):
 
     async def wake(self, wake: Wake) -> WakeReport:
         """Hand one wake over. Takes a few seconds at most, and never raises for what a network or a provider does."""
+        ...
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True):
+    """A text message."""
+
+    id: MessageId
+    """By it the provider's later words about the text are told apart."""
+    to: str
+    """E.164."""
+    body: str
+    seconds: float
+    """How long it is still of use; nobody tries longer."""
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that asks to press a key; what it says is asked for by its id when it is answered."""
+
+    id: MessageId
+    to: str
+    """E.164."""
+    extension: str | None
+    """Digits to dial once the line is open."""
+    seconds: float
+
+
+class SendOutcome(StrEnum):
+    """What became of handing a text or call over."""
+
+    SENT = "sent"
+    DEAD_NUMBER = "dead_number"
+    """The number can't be reached, and will not be."""
+    REFUSED = "refused"
+    """It would be refused again: something is wrong with the settings, the account or the country."""
+    TEMPORARY = "temporary"
+    """Surely not sent; later it may be."""
+    QUOTA = "quota"
+    """The provider's limit, or ours, is reached."""
+    UNKNOWN = "unknown"
+    """No answer in time: it may have been sent."""
+
+
+class SendReport(NamedTuple):
+    """What became of it, the provider's own word for that (`code`), and the provider's id of the text or call."""
+
+    outcome: SendOutcome
+    code: str
+    provider_id: str | None = None
+
+
+class Telephony(Protocol):
+    """Speaks to a telephony provider."""
+
+    async def text(self, text: Text) -> SendReport:
+        """Hand a text over, once. Takes a few seconds at most, and never raises for what a provider does."""
+        ...
+
+    async def call(self, call: Call) -> SendReport:
+        """Place a call, once. As `text`."""
+        ...
+
+    async def hang_up(self, provider_id: str) -> None:
+        """End a call that nobody waits for any more, if it still stands. Never raises for what a provider does."""
+        ...
+
+
+class Dispatcher(Protocol):
+    """Sees to it that texts and calls go out."""
+
+    def dispatch(self, messages: Sequence[Message]) -> None:
+        """Take charge of messages, which are committed and leased to this process; returns at once."""
         ...
 
 

@@ -16,13 +16,15 @@ from push_service.model.sign_in import Reason
 
 
 class MethodKind(StrEnum):
-    """The five ways to verify."""
+    """The five ways to verify, and the two for whoever has none of them at hand."""
 
     APP_NOTIFICATION = "app_notification"
     APP_CODE = "app_code"
     TEXT_MOBILE = "text_mobile"
     CALL_MOBILE = "call_mobile"
     CALL_OFFICE = "call_office"
+    RECOVERY_CODE = "recovery_code"
+    BYPASS = "bypass"
 
 
 class ChallengeState(StrEnum):
@@ -65,6 +67,8 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     """How many digits the answer takes; 0 where a tap is enough."""
     state: ChallengeState = ChallengeState.PENDING
     reason: Reason | None = None
+    code: str | None = None
+    """Why it could not be delivered, in a word of ours."""
     answered_by: DeviceId | None = None
     answer_digest: str | None = None
     started_at: Instant
@@ -76,6 +80,7 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
         now: Instant,
         *,
         reason: Reason | None = None,
+        code: str | None = None,
         answered_by: DeviceId | None = None,
         answer_digest: str | None = None,
     ) -> Challenge:
@@ -87,7 +92,13 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
             msg = f"challenge {self.id} has ended before"
             raise ValueError(msg)
         return msgspec.structs.replace(
-            self, state=state, reason=reason, answered_by=answered_by, answer_digest=answer_digest, ended_at=now
+            self,
+            state=state,
+            reason=reason,
+            code=code,
+            answered_by=answered_by,
+            answer_digest=answer_digest,
+            ended_at=now,
         )
 
 

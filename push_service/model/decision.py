@@ -12,11 +12,13 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from push_service.model.app_password import AppPassword
 from push_service.model.challenge import Challenge, Delivery
 from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import ServiceError
-from push_service.model.ids import DeviceId, SignInId, UserId
+from push_service.model.ids import AppPasswordId, DeviceId, MethodId, SignInId, UserId
 from push_service.model.instant import Instant
+from push_service.model.message import Message
 from push_service.model.sign_in import SignIn
 from push_service.model.user import Snapshot, User
 
@@ -31,6 +33,7 @@ class AuditKind(StrEnum):
     SIGN_IN_ASKED = "sign_in.asked"
     SIGN_IN_OUTCOME = "sign_in.outcome"
     SIGN_IN_REFUSED = "sign_in.refused"
+    CHALLENGE_UNDELIVERED = "challenge.undelivered"
     ANSWER_REFUSED = "answer.refused"
     FRAUD_REPORTED = "fraud.reported"
     ACTIVATION_ISSUED = "activation.issued"
@@ -58,6 +61,8 @@ class Actor(StrEnum):
     BROWSER = "browser"
     APPLICATION = "application"
     DEVICE = "device"
+    PHONE = "phone"
+    """A telephone, by the provider's word."""
     OPERATOR = "operator"
     TIME = "time"
 
@@ -87,6 +92,17 @@ class Remembered(msgspec.Struct, frozen=True):
     until: Instant
 
 
+class MethodSecret(msgspec.Struct, frozen=True):
+    """What a method needs that nobody else may read: a phone's number, or an authenticator app's secret (base32).
+
+    It never changes; it goes with its method.
+    """
+
+    method_id: MethodId
+    value: str
+    """Sealed in the store."""
+
+
 class Decision(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     """A reply with its changes. Rows are whole rows: new ones are inserted, known ones replaced.
 
@@ -100,6 +116,12 @@ class Decision(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     sign_ins: tuple[SignIn, ...] = ()
     challenges: tuple[Challenge, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
+    messages: tuple[Message, ...] = ()
+    method_secrets: tuple[MethodSecret, ...] = ()
+    removed_methods: tuple[MethodId, ...] = ()
+    """Methods and enrolments that are gone, and their secrets with them."""
+    app_password: AppPassword | None = None
+    removed_app_passwords: tuple[AppPasswordId, ...] = ()
     device: Device | None = None
     removed_devices: tuple[DeviceId, ...] = ()
     """Devices that are gone, and with them every result of a sign-in that they approved."""
@@ -121,9 +143,11 @@ class Decision(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     @property
     def changes(self) -> bool:
         """Whether anything is to be written."""
-        rows = self.sign_ins or self.challenges or self.deliveries or self.device or self.removed_devices
-        besides = self.activation or self.withhold_results_since is not None or self.remembered or self.audit
-        return bool(self.user or self.remove_user or rows or besides)
+        rows = self.sign_ins or self.challenges or self.deliveries or self.messages or self.audit
+        secrets = self.method_secrets or self.removed_methods or self.app_password or self.removed_app_passwords
+        besides = self.device or self.removed_devices or self.activation or self.remembered
+        withheld = self.withhold_results_since is not None
+        return bool(self.user or self.remove_user or rows or secrets or besides or withheld)
 
 
 Rule = Callable[[Snapshot, Instant], Decision[R]]

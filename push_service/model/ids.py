@@ -19,6 +19,9 @@ MethodId = NewType("MethodId", str)
 ApplicationId = NewType("ApplicationId", str)
 DecisionId = NewType("DecisionId", str)
 ConnectionId = NewType("ConnectionId", str)
+MessageId = NewType("MessageId", str)
+AppPasswordId = NewType("AppPasswordId", str)
+BrowserId = NewType("BrowserId", str)
 
 ID_BYTES = 18
 TOKEN_BYTES = 32
@@ -62,6 +65,21 @@ def decision_id() -> DecisionId:
 def connection_id() -> ConnectionId:
     """A fresh id of one socket of a device."""
     return ConnectionId(_fresh("con"))
+
+
+def message_id(challenge: ChallengeId | None = None) -> MessageId:
+    """The id of a message: its challenge's, or a fresh `msg_…`."""
+    return MessageId(challenge or _fresh("msg"))
+
+
+def app_password_id() -> AppPasswordId:
+    """A fresh `apw_…`."""
+    return AppPasswordId(_fresh("apw"))
+
+
+def browser_id() -> BrowserId:
+    """A fresh `brw_…`: a browser that is remembered."""
+    return BrowserId(_fresh("brw"))
 
 
 def secret_token(prefix: str) -> str:

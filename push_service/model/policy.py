@@ -64,6 +64,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     prompts_unanswered: tuple[Rate, ...] = (Rate(5, 300), Rate(10, 86400))
     wrong_passwords: Rate = Rate(10, 900)
     wrong_numbers: Rate = Rate(5, 86400)
+    wrong_codes: Rate = Rate(10, 3600)
+    text_seconds: int = 180
+    send_again_seconds: int = 15
+    call_pin_digits: int = 0
     fraud_mute_seconds: int = 1200
     reset_grace_seconds: int = 86400
 

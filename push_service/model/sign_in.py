@@ -79,6 +79,9 @@ class Reason(StrEnum):
     ACCOUNT_CHANGED = "account_changed"
     OTHER_METHOD = "other_method"
     ASKED_AGAIN = "asked_again"
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    DELIVERY_FAILED = "delivery_failed"
 
 
 class Notice(StrEnum):

@@ -16,7 +16,7 @@ import msgspec
 
 from push_service.model.challenge import Challenge, MethodKind
 from push_service.model.errors import InvalidRequest
-from push_service.model.ids import DeviceId, MethodId, SignInId, UserId
+from push_service.model.ids import AppPasswordId, BrowserId, ChallengeId, DeviceId, MethodId, SignInId, UserId
 from push_service.model.instant import Instant
 from push_service.model.sign_in import SignIn
 
@@ -73,6 +73,61 @@ class Activation(msgspec.Struct, frozen=True, omit_defaults=True):
     """The sign-in in `registration_required` that it serves; the code dies with it."""
 
 
+class PhoneKind(StrEnum):
+    """Which of a person's phones."""
+
+    MOBILE = "mobile"
+    OFFICE = "office"
+
+
+class Enrolment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A phone or an authenticator app on its way to becoming a method: it must be used once before."""
+
+    id: MethodId
+    """What its method will be called; also where its number or secret is kept."""
+    kind: MethodKind
+    """By which it is confirmed."""
+    target: str
+    expires_at: Instant
+    sign_in_id: SignInId
+    """The settings session, or the sign-in that waits for the registration."""
+    challenge_id: ChallengeId | None = None
+    """The text or call; None for an authenticator app, whose codes come from itself."""
+
+
+class TotpUse(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is remembered of an authenticator app: the latest step used, and by how many its clock is off."""
+
+    step: int
+    drift: int = 0
+
+
+class AppPasswordKey(msgspec.Struct, frozen=True):
+    """An app password that opens: its id, and the keyed hash that it is found by."""
+
+    id: AppPasswordId
+    mac: str
+
+
+class Bypass(msgspec.Struct, frozen=True, kw_only=True):
+    """A one-time bypass that an administrator issued."""
+
+    id: MethodId
+    mac: str
+    expires_at: Instant
+
+
+class RememberedBrowser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A browser that may skip the second step for a while. Its token changes with every use."""
+
+    id: BrowserId
+    token_hash: str
+    former_hash: str | None = None
+    """Of the token before: who comes with it has a copy."""
+    label: str
+    expires_at: Instant
+
+
 class Guard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the rules count. Every field's default means "nothing yet"."""
 
@@ -87,9 +142,22 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     begins_tat: Instant = Instant(0)
     """Counter of begins with the right password (see throttle.spend)."""
     blocked: bool = False
+    sent: dict[MethodKind, tuple[Instant, ...]] = {}
+    """When texts were sent and calls placed lately, since the last success."""
+    enrolments: tuple[Enrolment, ...] = ()
+    totp: dict[MethodId, TotpUse] = {}
+    app_passwords: tuple[AppPasswordKey, ...] = ()
+    recovery: tuple[str, ...] = ()
+    """Keyed hashes of the recovery codes that are left."""
+    bypass: Bypass | None = None
+    browsers: tuple[RememberedBrowser, ...] = ()
     ever_registered: bool = False
     reset_at: Instant | None = None
     """When an administrator last reset the methods."""
+
+    def remembering(self, method_id: MethodId, use: TotpUse) -> Guard:
+        """The guard, with the latest step used of an authenticator app."""
+        return msgspec.structs.replace(self, totp={**self.totp, method_id: use})
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from push_service.model.challenge import Challenge, MethodKind
 from push_service.model.errors import InvalidRequest
 from push_service.model.ids import AppPasswordId, BrowserId, ChallengeId, DeviceId, MethodId, SignInId, UserId
 from push_service.model.instant import Instant
-from push_service.model.sign_in import SignIn
+from push_service.model.sign_in import Reason, SignIn
 
 MAX_USERNAME = 256
 
@@ -99,6 +99,8 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The latter, with which it dies."""
     challenge_id: ChallengeId
     """The question by which it is confirmed."""
+    undelivered: Reason | None = None
+    """Why its text or call did not reach the phone."""
 
 
 class TotpUse(msgspec.Struct, frozen=True, omit_defaults=True):

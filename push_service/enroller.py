@@ -18,9 +18,9 @@ from push_service.decisions import Decisions
 from push_service.model import ids, otpauth
 from push_service.model.challenge import Challenge, MethodKind
 from push_service.model.decision import Actor, Remembered
-from push_service.model.errors import InvalidRequest, UnknownEnrolment
-from push_service.model.ids import MethodId, SignInId
-from push_service.model.method import KeyPress, Methods, Verdict
+from push_service.model.errors import InvalidRequest, InvalidToken, UnknownEnrolment
+from push_service.model.ids import MethodId
+from push_service.model.method import KeyPress, Verdict
 from push_service.model.new_phone import NewPhone
 from push_service.model.otpauth import Authenticator
 from push_service.model.phone_number import masked
@@ -30,8 +30,8 @@ from push_service.model.rules.calls import PHONE
 from push_service.model.rules.enrolment import Attempt, Opened, Wanted
 from push_service.model.sign_in import Reason
 from push_service.model.totp import TotpKey
-from push_service.registrar import Registrar, Session
 from push_service.ports import Store
+from push_service.registrar import Registrar, Session
 
 PHONES = frozenset({MethodKind.TEXT_MOBILE, MethodKind.CALL_MOBILE, MethodKind.CALL_OFFICE})
 APPS = frozenset({MethodKind.APP_CODE})
@@ -103,7 +103,12 @@ class Enroller:
         return compose(await self._begin(session, MethodKind.APP_CODE, entry.key.stored, target, source, keep))
 
     async def confirm(
-        self, session: Session, enrolment_id: MethodId, kinds: frozenset[MethodKind], code: str | None, source: str | None
+        self,
+        session: Session,
+        enrolment_id: MethodId,
+        kinds: frozenset[MethodKind],
+        code: str | None,
+        source: str | None,
     ) -> None:
         """Confirm an enrolment of one of these kinds, begun in this session; once it is, this does nothing.
 
@@ -149,7 +154,7 @@ class Enroller:
         rule = functools.partial(enrolment.undelivered, challenge=challenge, reason=reason, code=code)
         await self._decisions.decide(challenge.user_id, rule)
 
-    async def _begin(  # noqa: PLR0913 - what is enrolled, by whom
+    async def _begin(
         self,
         session: Session,
         kind: MethodKind,
@@ -158,7 +163,9 @@ class Enroller:
         source: str | None,
         remember: Callable[[Opened], Remembered] | None,
     ) -> Opened:
-        now = await self._store.now()
+        draft = await self._registrar.draft_for(session.sign_in.id, await self._store.now())
+        if draft is None:
+            raise InvalidToken
         wanted = Wanted(
             id=ids.method_id(),
             twin=ids.method_id(),
@@ -167,7 +174,7 @@ class Enroller:
             secret=secret,
             sign_in_id=session.sign_in.id,
             registering=session.registering,
-            draft=await self._registrar.draft_for(session.sign_in.id, now),
+            draft=draft,
         )
         rule = functools.partial(
             enrolment.enrol, wanted=wanted, methods=self._methods, policy=self._policy, source=source

@@ -191,7 +191,7 @@ class Registrar:
             code_hash=issued.code_hash,
             notification_id=ids.method_id(),
             code_id=ids.method_id(),
-            draft=await self._draft_for(issued.sign_in_id, now),
+            draft=await self.draft_for(issued.sign_in_id, now),
         )
         rule = functools.partial(
             registration.activate, new=new, methods=self._methods, policy=self._policy, source=source
@@ -296,8 +296,11 @@ class Registrar:
             raise UnknownUser
         return user
 
-    async def _draft_for(self, sign_in_id: SignInId | None, now: Instant) -> Draft | None:
-        """The challenge with which the waiting sign-in goes on."""
+    async def draft_for(self, sign_in_id: SignInId | None, now: Instant) -> Draft | None:
+        """A challenge of this sign-in, such as the one with which it goes on once something is registered.
+
+        None where there is no such sign-in.
+        """
         seen = await self._store.watch(sign_in_id) if sign_in_id else None
         if seen is None:
             return None

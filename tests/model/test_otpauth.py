@@ -8,7 +8,7 @@ import subprocess
 
 import pyotp
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from push_service.model.errors import InvalidRequest
@@ -32,6 +32,7 @@ names = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_
 entries = st.builds(Authenticator, keys, names, st.none() | names.filter(lambda name: ":" not in name))
 
 
+@settings(deadline=None)
 @given(entries)
 def test_what_is_made_is_read_again(entry: Authenticator) -> None:
     if entry.issuer is None and ":" in entry.account:
@@ -39,6 +40,7 @@ def test_what_is_made_is_read_again(entry: Authenticator) -> None:
     assert len(uri(entry)) > 1024 or read(uri(entry)) == entry
 
 
+@settings(deadline=None)
 @given(keys, st.integers(0, 2**33))
 def test_an_independent_reader_takes_the_uri_for_the_same_key(key: TotpKey, seconds: int) -> None:
     other = pyotp.parse_uri(uri(Authenticator(key, "alice@example.com", "Contoso: Mail")))

@@ -208,8 +208,9 @@ def _last_goes(changes: Changes, kept: tuple[Method, ...], methods: Methods) -> 
 
 
 def _keep(changes: Changes, methods: tuple[Method, ...], devices: tuple[EnrolledDevice, ...]) -> None:
-    """Keep these alone. What is being enrolled in other settings sessions is given up: whoever is there may have come
-    in by what goes.
+    """Keep these alone.
+
+    What is being enrolled in other settings sessions is given up: whoever is there may have come in by what goes.
     """
     guard, kept = changes.guard, {each.id for each in methods}
     changes.forget_methods(*(each.id for each in guard.methods if each.id not in kept))

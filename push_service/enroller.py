@@ -25,11 +25,13 @@ from push_service.model.new_phone import NewPhone
 from push_service.model.otpauth import Authenticator
 from push_service.model.phone_number import masked
 from push_service.model.policy import Policy
-from push_service.model.rules import enrolment
+from push_service.model.rules import confirmation, enrolment
 from push_service.model.rules.calls import PHONE
-from push_service.model.rules.enrolment import Attempt, Opened, Wanted
+from push_service.model.rules.confirmation import Attempt
+from push_service.model.rules.enrolment import Opened, Wanted
 from push_service.model.sign_in import Reason
 from push_service.model.totp import TotpKey
+from push_service.model.user import User
 from push_service.ports import Store
 from push_service.registrar import Registrar, Session
 
@@ -109,8 +111,8 @@ class Enroller:
         kinds: frozenset[MethodKind],
         code: str | None,
         source: str | None,
-    ) -> None:
-        """Confirm an enrolment of one of these kinds, begun in this session; once it is, this does nothing.
+    ) -> User:
+        """Confirm an enrolment of one of these kinds, begun in this session; once it is, this changes nothing.
 
         Raises UnknownEnrolment, WrongCode, TooManyRequests; for a call that # was not pressed in yet NotConfirmed, and
         NotDelivered for what did not reach the phone.
@@ -118,7 +120,7 @@ class Enroller:
         now = await self._store.now()
         opened = enrolment.open_enrolment(session.user.guard, enrolment_id, session.sign_in.id, now)
         if opened is None:
-            return
+            return session.user
         if opened.kind not in kinds:
             raise UnknownEnrolment
         enrolment.require_typed(opened, self._methods)
@@ -134,8 +136,9 @@ class Enroller:
             actor=Actor.BROWSER,
             source=source,
         )
-        rule = functools.partial(enrolment.confirm, attempt=attempt, methods=self._methods, policy=self._policy)
+        rule = functools.partial(confirmation.confirm, attempt=attempt, methods=self._methods, policy=self._policy)
         await self._decisions.decide(session.user.id, rule)
+        return await self._registrar.user(session.user.id)
 
     async def pressed(self, challenge: Challenge, keys: KeyPress) -> Verdict | None:
         """Keys were pressed in an enrolment's call. None: nobody waits for them any more."""
@@ -146,12 +149,12 @@ class Enroller:
             actor=Actor.PHONE,
             source=PHONE,
         )
-        rule = functools.partial(enrolment.press, attempt=attempt, methods=self._methods, policy=self._policy)
+        rule = functools.partial(confirmation.press, attempt=attempt, methods=self._methods, policy=self._policy)
         return await self._decisions.decide(challenge.user_id, rule)
 
     async def undelivered(self, challenge: Challenge, reason: Reason, code: str) -> None:
         """An enrolment's text or call did not reach the phone."""
-        rule = functools.partial(enrolment.undelivered, challenge=challenge, reason=reason, code=code)
+        rule = functools.partial(confirmation.undelivered, challenge=challenge, reason=reason, code=code)
         await self._decisions.decide(challenge.user_id, rule)
 
     async def _begin(

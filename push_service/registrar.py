@@ -206,7 +206,7 @@ class Registrar:
             if again is None or again.device_id is None:
                 raise
             return await self._activated_before(again.device_id, again.thumbprint, thumbprint)
-        return bound, await self._user(bound.user_id)
+        return bound, await self.user(bound.user_id)
 
     async def device_of_proof(self, proof: str, method: str, path: str, nonce: str | None = None) -> Device:
         """The device that made this proof. Over HTTP its id is spent; on the socket the nonce makes it single."""
@@ -276,7 +276,7 @@ class Registrar:
         """Make a method the one asked first. Raises UnknownMethod."""
         rule = functools.partial(registration.choose_primary, method_id=method_id, methods=self._methods, source=source)
         await self._decisions.decide(user.id, rule)
-        return await self._user(user.id)
+        return await self.user(user.id)
 
     async def devices(self, user: User) -> list[Device]:
         """A user's active devices."""
@@ -288,9 +288,10 @@ class Registrar:
         if bound_to is None or not hmac.compare_digest(bound_to, thumbprint):
             raise InvalidActivationCode
         device = await self.device(device_id)
-        return device, await self._user(device.user_id)
+        return device, await self.user(device.user_id)
 
-    async def _user(self, user_id: UserId) -> User:
+    async def user(self, user_id: UserId) -> User:
+        """A user's row as it is now. Raises UnknownUser."""
         user = await self._store.user(user_id)
         if user is None:
             raise UnknownUser

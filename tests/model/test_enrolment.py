@@ -26,7 +26,7 @@ from push_service.model.instant import after
 from push_service.model.message import About, Via
 from push_service.model.method import AnswerDecision, KeyPress, Verdict
 from push_service.model.policy import Policy, Rate
-from push_service.model.rules import enrolment
+from push_service.model.rules import confirmation
 from push_service.model.rules.enrolment import (
     ENROLMENT_SECONDS,
     MAX_APPS,
@@ -62,7 +62,7 @@ def _code(opened: Opened) -> str:
 
 def _undelivered(scene: Scene, opened: Opened, reason: Reason) -> bool:
     challenge = scene.memory.challenges[opened.challenge.id]
-    return scene.run(partial(enrolment.undelivered, challenge=challenge, reason=reason, code="word")).reply
+    return scene.run(partial(confirmation.undelivered, challenge=challenge, reason=reason, code="word")).reply
 
 
 # --- phones -----------------------------------------------------------------------------------------------------------
@@ -138,13 +138,19 @@ def test_what_did_not_reach_the_phone_is_said_and_can_not_be_confirmed(reason: R
     assert (ended.state, ended.reason, ended.code) == (ChallengeState.FAILED, reason, "word")
     with pytest.raises(NotDelivered):
         scene.confirm(opened, _code(opened))
+    late = msgspec.structs.replace(scene.attempt(opened, KeyPress("#")), challenge=opened.challenge)
+    pressed = partial(confirmation.press, attempt=late, methods=scene.methods, policy=scene.policy)
+    assert scene.run(pressed).reply is None
     assert scene.recorded(AuditKind.CHALLENGE_UNDELIVERED)[0].code == "word"
 
 
-def test_what_was_confirmed_can_not_fail_any_more() -> None:
+def test_what_was_confirmed_stays_so_whatever_comes_after_it() -> None:
     scene = _settled()
     opened = scene.enrolling(TEXT)
     scene.confirm(opened, _code(opened))
+    before = scene.user
+    assert scene.confirm(opened, _code(opened)).refusal is None
+    assert scene.user == before
     assert not _undelivered(scene, opened, Reason.BUSY)
 
 
@@ -366,7 +372,7 @@ def test_where_the_waiting_sign_in_can_not_be_found_the_phone_is_registered_all_
     seen = scene.begun()
     opened = scene.enrolling(OFFICE, seen=seen)
     attempt = msgspec.structs.replace(scene.attempt(opened, KeyPress("#"), Actor.PHONE), draft=None)
-    scene.run(partial(enrolment.press, attempt=attempt, methods=scene.methods, policy=scene.policy))
+    scene.run(partial(confirmation.press, attempt=attempt, methods=scene.methods, policy=scene.policy))
     assert scene.user.state is UserState.ENFORCED
     assert scene.sign_in(seen).reason is Reason.REGISTERED_ELSEWHERE
 

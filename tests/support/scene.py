@@ -18,9 +18,20 @@ from push_service.model.ids import ApplicationId, ChallengeId, DeviceId, MethodI
 from push_service.model.instant import MICROSECONDS, Instant, after
 from push_service.model.method import Answer, AnswerDecision, Draft, KeyPress, Methods, SignedAnswer, TypedCode, Verdict
 from push_service.model.policy import MAX_SIGN_IN_SECONDS, Confirm, Policy
-from push_service.model.rules import administration, answer, begin, browser, calls, enrolment, registration, typed
+from push_service.model.rules import (
+    administration,
+    answer,
+    begin,
+    browser,
+    calls,
+    confirmation,
+    enrolment,
+    registration,
+    typed,
+)
 from push_service.model.rules.answer import AnswerOutcome
-from push_service.model.rules.enrolment import Attempt, Opened, Wanted
+from push_service.model.rules.confirmation import Attempt
+from push_service.model.rules.enrolment import Opened, Wanted
 from push_service.model.sign_in import Asker, Reason, SignIn, SignInState
 from push_service.model.user import Activation, Guard, Method, User, UserState
 from push_service.model.view import Seen
@@ -312,12 +323,12 @@ class Scene:
         """Type a code that confirms an enrolment."""
         typed = TypedCode(code=code, secret=self.memory.secrets.get(opened.enrolment.id), mac=f"mac of {code}")
         attempt = self.attempt(opened, typed)
-        return self.run(partial(enrolment.confirm, attempt=attempt, methods=self.methods, policy=self.policy))
+        return self.run(partial(confirmation.confirm, attempt=attempt, methods=self.methods, policy=self.policy))
 
     def press_to_enrol(self, opened: Opened, keys: str) -> Decision[Verdict | None]:
         """Press keys in an enrolment's call."""
         attempt = self.attempt(opened, KeyPress(keys), Actor.PHONE)
-        return self.run(partial(enrolment.press, attempt=attempt, methods=self.methods, policy=self.policy))
+        return self.run(partial(confirmation.press, attempt=attempt, methods=self.methods, policy=self.policy))
 
     def remove_device(self, name: str, actor: Actor = Actor.BROWSER) -> Decision[None]:
         """Remove a phone."""

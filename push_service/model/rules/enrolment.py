@@ -1,8 +1,9 @@
-"""Enrolling a phone or an authenticator app: it becomes a method once it was used (NIST SP 800-63B-4, 4.1).
+"""Enrolling a phone or an authenticator app: its question is put (NIST SP 800-63B-4, 4.1).
 
-Opened in a settings session, or for a sign-in that waits for a registration; confirmed there by typing a code, or by
-pressing # in the call. Tries count with those of sign-ins, and texts and calls have the same pauses: whoever guesses,
-or has strangers' phones rung, finds no door here that is closed elsewhere (S-19, S-23). Called by `enroller.py`.
+Opened in a settings session, or for a sign-in that waits for a registration. Texts and calls have the same pauses as at
+a sign-in, and where a method's tries are used up nothing is asked: whoever guesses, or has strangers' phones rung,
+finds no door here that is closed elsewhere (S-19, S-23). How it is confirmed: `confirmation.py`. Called by
+`enroller.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from push_service.model.challenge import Challenge, ChallengeState, MethodKind
+from push_service.model.challenge import Challenge, MethodKind
 from push_service.model.decision import Actor, Audit, AuditKind, Decision, MethodSecret
 from push_service.model.errors import (
     InvalidToken,
@@ -19,21 +20,16 @@ from push_service.model.errors import (
     NotDelivered,
     TooManyMethods,
     TooManyPrompts,
-    TooManyRequests,
     UnknownEnrolment,
     UnknownMethod,
-    WrongCode,
 )
 from push_service.model.ids import MethodId, SignInId
 from push_service.model.instant import Instant, after, seconds_between
-from push_service.model.message import About
-from push_service.model.method import Answer, Asked, Draft, Methods, PromptKind, Verdict
+from push_service.model.method import Draft, Methods, PromptKind
 from push_service.model.policy import Policy
 from push_service.model.rules.ask import send, send_again_at
 from push_service.model.rules.changes import Changes
-from push_service.model.rules.notices import tell
-from push_service.model.rules.registered import Waiting, add_methods, registering
-from push_service.model.rules.settle import count_wrong, tries_left
+from push_service.model.rules.registered import registering
 from push_service.model.sign_in import Reason
 from push_service.model.throttle import room_at
 from push_service.model.user import Enrolment, Failures, Guard, Method, Snapshot
@@ -44,7 +40,7 @@ MAX_ENROLMENTS = 3
 MAX_PHONES = 5
 MAX_APPS = 5
 
-_TWINS = {MethodKind.TEXT_MOBILE: MethodKind.CALL_MOBILE, MethodKind.CALL_MOBILE: MethodKind.TEXT_MOBILE}
+TWINS = {MethodKind.TEXT_MOBILE: MethodKind.CALL_MOBILE, MethodKind.CALL_MOBILE: MethodKind.TEXT_MOBILE}
 """A mobile phone takes texts and calls; confirmed by one, it is registered for both."""
 
 
@@ -71,17 +67,6 @@ class Opened(NamedTuple):
     challenge: Challenge
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that would confirm an enrolment; `challenge` is the enrolment's."""
-
-    challenge: Challenge
-    answer: Answer
-    draft: Draft | None
-    """The challenge with which a sign-in goes on that waits for the registration."""
-    actor: Actor
-    source: str | None
-
-
 def enrol(
     snapshot: Snapshot, now: Instant, wanted: Wanted, methods: Methods, policy: Policy, source: str | None
 ) -> Decision[Opened]:
@@ -95,7 +80,7 @@ def enrol(
     if _full(changes.guard, wanted.kind):
         return changes.refuse(TooManyMethods(), refused)
     allowed_at = max(
-        _tries_from(changes.guard, wanted.kind, methods, policy, now),
+        tries_from(changes.guard, wanted.kind, methods, policy, now),
         send_again_at(changes.guard, wanted.kind, policy, now),
     )
     if allowed_at > now:
@@ -110,66 +95,6 @@ def enrol(
     )
     changes.record(begun)
     return changes.decision(opened)
-
-
-def confirm(snapshot: Snapshot, now: Instant, attempt: Attempt, methods: Methods, policy: Policy) -> Decision[None]:
-    """Confirm by a code that was typed.
-
-    Raises UnknownEnrolment for what is not open, and NotDelivered; nothing is written then. A wrong code is counted.
-    """
-    changes = Changes(snapshot, now)
-    enrolment = _enrolment(changes, attempt.challenge)
-    if enrolment is None:
-        raise UnknownEnrolment
-    require_delivered(enrolment)
-    refused = Audit(
-        kind=AuditKind.ENROLMENT_REFUSED,
-        actor=attempt.actor,
-        sign_in_id=enrolment.sign_in_id,
-        source=attempt.source,
-        data={"method": enrolment.kind.value},
-    )
-    allowed_at = _tries_from(changes.guard, enrolment.kind, methods, policy, now)
-    if allowed_at > now:
-        return changes.refuse(TooManyRequests(retry_after=seconds_between(now, allowed_at)), refused)
-    if _judge(changes, enrolment, attempt, methods, policy) is not Verdict.RIGHT:
-        return changes.refuse(WrongCode(tries_left=tries_left(changes, enrolment.kind, methods, policy)), refused)
-    return changes.decision(None)
-
-
-def press(
-    snapshot: Snapshot, now: Instant, attempt: Attempt, methods: Methods, policy: Policy
-) -> Decision[Verdict | None]:
-    """Confirm by the keys pressed in the call. None: the enrolment is over, or its tries are.
-
-    Whoever presses 0# says that this phone is not for this account: the enrolment ends.
-    """
-    changes = Changes(snapshot, now)
-    enrolment = _enrolment(changes, attempt.challenge)
-    if enrolment is None or _tries_from(changes.guard, enrolment.kind, methods, policy, now) > now:
-        return changes.decision(None)
-    return changes.decision(_judge(changes, enrolment, attempt, methods, policy))
-
-
-def undelivered(snapshot: Snapshot, now: Instant, challenge: Challenge, reason: Reason, code: str) -> Decision[bool]:
-    """The enrolment's text or call did not reach the phone: its question ends. Says whether it was open."""
-    changes = Changes(snapshot, now)
-    enrolment = _enrolment(changes, challenge)
-    if enrolment is None or enrolment.undelivered:
-        return changes.decision(False)  # noqa: FBT003 - the reply
-    ended = msgspec.structs.replace(enrolment, undelivered=reason)
-    changes.update_guard(enrolments=tuple(ended if each is enrolment else each for each in changes.guard.enrolments))
-    changes.put_challenge(challenge.ended(ChallengeState.FAILED, now, reason=reason, code=code))
-    changes.record(
-        Audit(
-            kind=AuditKind.CHALLENGE_UNDELIVERED,
-            actor=Actor.PHONE,
-            sign_in_id=enrolment.sign_in_id,
-            code=code,
-            data={"method": enrolment.kind.value, "reason": reason.value},
-        )
-    )
-    return changes.decision(True)  # noqa: FBT003 - the reply
 
 
 def open_enrolment(guard: Guard, enrolment_id: MethodId, within: SignInId, now: Instant) -> Enrolment | None:
@@ -225,7 +150,7 @@ def _ask(changes: Changes, wanted: Wanted, methods: Methods, policy: Policy) -> 
     enrolment = Enrolment(
         id=wanted.id,
         kind=wanted.kind,
-        twin=wanted.twin if wanted.kind in _TWINS else None,
+        twin=wanted.twin if wanted.kind in TWINS else None,
         target=wanted.target,
         expires_at=after(changes.now, ENROLMENT_SECONDS),
         sign_in_id=wanted.sign_in_id,
@@ -242,71 +167,6 @@ def _ask(changes: Changes, wanted: Wanted, methods: Methods, policy: Policy) -> 
     return Opened(enrolment, challenge)
 
 
-def _judge(changes: Changes, enrolment: Enrolment, attempt: Attempt, methods: Methods, policy: Policy) -> Verdict:
-    """Say what the answer is worth, and write what follows."""
-    challenge = attempt.challenge
-    judgement = methods[enrolment.kind].judge(Asked(challenge, changes.guard, changes.now), attempt.answer)
-    match judgement.verdict:
-        case Verdict.RIGHT:
-            changes.update_user(guard=judgement.guard)
-            changes.put_challenge(challenge.ended(ChallengeState.COMPLETED, changes.now))
-            _register(changes, enrolment, attempt, methods, policy)
-        case Verdict.WRONG:
-            count_wrong(changes, enrolment.kind, attempt.actor, methods, policy)
-        case Verdict.FRAUD | Verdict.DENIED:
-            changes.put_challenge(challenge.ended(ChallengeState.DENIED, changes.now, reason=Reason.FRAUD_REPORTED))
-            changes.close_enrolment(enrolment)
-            changes.record(
-                Audit(
-                    kind=AuditKind.ENROLMENT_REFUSED,
-                    actor=attempt.actor,
-                    sign_in_id=enrolment.sign_in_id,
-                    code=Reason.FRAUD_REPORTED.value,
-                    source=attempt.source,
-                    data={"method": enrolment.kind.value},
-                )
-            )
-        case Verdict.UNCLEAR:
-            pass
-    return judgement.verdict
-
-
-def _register(changes: Changes, enrolment: Enrolment, attempt: Attempt, methods: Methods, policy: Policy) -> None:
-    changes.update_guard(enrolments=tuple(each for each in changes.guard.enrolments if each is not enrolment))
-    confirmed = Method(id=enrolment.id, kind=enrolment.kind, target=enrolment.target, twin=enrolment.twin)
-    along = enrolment.twin and Method(
-        id=enrolment.twin, kind=_TWINS[enrolment.kind], target=enrolment.target, twin=enrolment.id
-    )
-    draft = attempt.draft if enrolment.registering else None
-    add_methods(
-        changes,
-        confirmed,
-        along or None,
-        waiting=Waiting(enrolment.sign_in_id, draft) if draft else None,
-        actor=attempt.actor,
-        methods=methods,
-        policy=policy,
-    )
-    changes.record(
-        Audit(
-            kind=AuditKind.METHOD_ADDED,
-            actor=attempt.actor,
-            sign_in_id=enrolment.sign_in_id,
-            source=attempt.source,
-            data={"method": enrolment.kind.value},
-        )
-    )
-    tell(changes, About.METHOD_ADDED, enrolment.target, enrolment.id)
-
-
-def _enrolment(changes: Changes, challenge: Challenge) -> Enrolment | None:
-    """The open enrolment with that question; one that serves a sign-in is over with it (S-55)."""
-    for each in changes.guard.enrolments:
-        if each.challenge_id == challenge.id:
-            return each if not each.registering or registering(changes, each.sign_in_id) else None
-    return None
-
-
 def _full(guard: Guard, kind: MethodKind) -> bool:
     """Whether there are as many phones, or apps, as anybody needs."""
     own = [each.kind for each in guard.methods if each.device_id is None]
@@ -315,6 +175,6 @@ def _full(guard: Guard, kind: MethodKind) -> bool:
     return own.count(MethodKind.TEXT_MOBILE) + own.count(MethodKind.CALL_OFFICE) >= MAX_PHONES
 
 
-def _tries_from(guard: Guard, kind: MethodKind, methods: Methods, policy: Policy, now: Instant) -> Instant:
+def tries_from(guard: Guard, kind: MethodKind, methods: Methods, policy: Policy, now: Instant) -> Instant:
     """The first instant, `now` or later, at which an answer by this kind of method is heard."""
     return room_at(guard.failures.get(kind, Failures()).at, (methods[kind].tries(policy),), now)

@@ -21,6 +21,7 @@ from push_service.first_factor import FirstFactor
 from push_service.frontends import cors, http, openapi
 from push_service.frontends.device_socket import DeviceSocketFrontend
 from push_service.frontends.devices import DeviceFrontend
+from push_service.frontends.enrolment import EnrolmentFrontend
 from push_service.frontends.gate import Gate
 from push_service.frontends.idempotency import Idempotency
 from push_service.frontends.operations import OperationsFrontend
@@ -105,6 +106,9 @@ class Server:
             ).routes(),
             *self.sockets.routes(),
             *SettingsFrontend(core.registrar, idempotency, public_url=core.public_url, proxies=proxies).routes(),
+            *EnrolmentFrontend(
+                core.enroller, core.registrar, idempotency, public_url=core.public_url, proxies=proxies
+            ).routes(),
             *self.pages.routes(),
             *self.operations.routes(),
         ]

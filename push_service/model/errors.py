@@ -8,10 +8,10 @@ and answers 500.
     ├── InvalidRequest 400 ── InvalidAnswer · InvalidActivationCode · InvalidKey
     ├── NotAuthenticated 401 ── InvalidClient · InvalidToken · InvalidCredentials · InvalidProof · UnknownDevice
     ├── Forbidden 403 ── FreshSignInRequired · OriginNotAllowed · WrongNumber · WrongCode
-    ├── NotFound 404 ── UnknownChallenge · UnknownMethod · UnknownUser · UnknownApplication
+    ├── NotFound 404 ── UnknownChallenge · UnknownMethod · UnknownEnrolment · UnknownUser · UnknownApplication
     ├── MethodNotAllowed 405
     ├── Conflict 409 ── TooLate · ChallengeChanged · NoCodeDue · VerificationNotEnabled · RegistrationNeedsPassword ·
-    │                   LastMethod · NameTaken
+    │                   LastMethod · TooManyMethods · NotConfirmed · NotDelivered · NameTaken
     ├── BodyTooLarge 413 · UnsupportedMediaType 415 · IdempotencyKeyReused 422
     ├── Throttled 429 ── TooManyRequests · TooManyPending · TooManyPrompts · TooManyWaits
     └── Unavailable 503 ── Busy · StoreUnavailable
@@ -193,6 +193,13 @@ class UnknownMethod(NotFound):
     sentence = "There is no such verification method."
 
 
+class UnknownEnrolment(NotFound):
+    """No phone or app is being enrolled by that id in this session: it never was, or that is too long ago."""
+
+    code = "unknown_enrolment"
+    sentence = "Nothing is waiting to be confirmed by that id."
+
+
 class UnknownUser(NotFound):
     """No user by that name. Only administrators ever hear this."""
 
@@ -263,6 +270,27 @@ class LastMethod(Conflict):
 
     code = "last_method"
     sentence = "This is the last verification method of the account."
+
+
+class TooManyMethods(Conflict):
+    """The person has as many phones, or authenticator apps, as can be registered: five of each."""
+
+    code = "too_many_methods"
+    sentence = "No more phones or apps can be registered; remove one first."
+
+
+class NotConfirmed(Conflict):
+    """The call has not been answered with # yet: ask again."""
+
+    code = "not_confirmed"
+    sentence = "The call has not been confirmed yet."
+
+
+class NotDelivered(Conflict):
+    """The text or call by which a phone is confirmed did not reach it: enrol it again."""
+
+    code = "not_delivered"
+    sentence = "The text or call did not reach this number."
 
 
 class NameTaken(Conflict):

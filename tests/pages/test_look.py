@@ -21,7 +21,7 @@ from .scripted import (
     sign_in,
 )
 from .scripted_account import MASKED, app_password
-from .visits import RETURN_TO, begin, sign_in_page, submit_password
+from .visits import RETURN_TO, add, begin, sign_in_page, submit_password
 
 AXE: Final = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 """Evaluated by the debugger, not loaded by the page: the page's policy stays in force while it is looked at."""
@@ -99,7 +99,7 @@ async def other_proof_up(page: Page, interface: Interface) -> None:
 def proof_up_by(way: str, label: str) -> Visit:
     async def visit(page: Page, interface: Interface) -> None:
         await other_proof_up(page, interface)
-        await page.get_by_role("button", name=way).click()
+        await add(page, way)
         await expect(page.get_by_label(label)).to_be_visible()
 
     return visit
@@ -109,7 +109,7 @@ def adding(way: str, shown: str) -> Visit:
     async def visit(page: Page, interface: Interface) -> None:
         del interface
         await page.goto(f"{ORIGIN}/security")
-        await page.get_by_role("button", name=way).click()
+        await add(page, way)
         await expect(page.locator(shown)).to_be_visible()
 
     return visit
@@ -118,7 +118,7 @@ def adding(way: str, shown: str) -> Visit:
 async def on_file(page: Page, interface: Interface) -> None:
     interface.account.suggested["mobile"] = MASKED
     await page.goto(f"{ORIGIN}/security")
-    await page.get_by_role("button", name="My mobile phone").click()
+    await add(page, "My mobile phone")
     await expect(page.get_by_role("radio").first).to_be_visible()
 
 

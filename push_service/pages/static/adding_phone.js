@@ -6,7 +6,7 @@
 
 import { through } from "./access.js";
 import { ConnectionLost, Problem, ask, askSteadily, pause } from "./api.js";
-import { alert, announce, button, element, heading, named } from "./dom.js";
+import { alert, announce, button, element, heading, named, unbroken } from "./dom.js";
 import { Refusal, codeForm, field, form } from "./forms.js";
 import { largeNumber } from "./prompts.js";
 import { againButton, timeLeft } from "./timing.js";
@@ -90,7 +90,7 @@ export function addPhone(kind, { access, show, done, back }) {
 }
 
 /** Refusals after which this enrolment can't be confirmed any more: the number has to be given again. */
-const OVER = new Set(["too_late", "unknown_enrolment", "too_many_tries", "no_answer", "busy", "delivery_failed"]);
+const OVER = new Set(["unknown_enrolment", "not_delivered"]);
 
 const bodyOf = (kind, { own, number, extension, by }) => ({
   kind,
@@ -110,7 +110,7 @@ function numberForm(kind, suggested, typed, send) {
   });
   const own = element("div", { class: "stack-form", hidden: Boolean(suggested) }, number, extension);
   const chosen = suggested && options("which", text("phone.number"), [
-    ["own", phrase("phone.suggested", { target: element("bdi", {}, suggested) })],
+    ["own", phrase("phone.suggested", { target: element("bdi", {}, unbroken(suggested)) })],
     ["another", [text("phone.another")]],
   ], "own", (value) => { own.hidden = value === "own"; });
   const by = kind === "mobile" && options("by", text("phone.by"), [
@@ -121,7 +121,7 @@ function numberForm(kind, suggested, typed, send) {
     nodes: [chosen, own, by].filter(Boolean),
     submit: text(kind === "office" ? "phone.submit_call" : "phone.submit"),
     submitting: text("phone.submitting"),
-    send: (elements) => {
+    send: async (elements) => {
       const given = {
         own: elements.which?.value === "own",
         number: input.value.trim(),
@@ -129,7 +129,11 @@ function numberForm(kind, suggested, typed, send) {
         by: elements.by?.value ?? "call",
       };
       if (!given.own && !given.number) throw new Refusal(text("phone.missing"), input);
-      return send(given);
+      try {
+        await send(given);
+      } catch (error) {
+        throw error.code === "invalid_request" ? new Refusal(text("phone.unusable"), input) : error;
+      }
     },
   });
   return { ...made, focus: input };

@@ -28,7 +28,10 @@ export function element(name, attributes = {}, ...children) {
  * Foreign text with its own direction, set off from ours: a name can neither turn the sentence around nor pass for
  * part of it.
  */
-export const named = (name) => element("strong", {}, element("bdi", {}, name));
+export const named = (name) => element("strong", {}, element("bdi", {}, unbroken(name)));
+
+/** A phone number stays in one line. */
+export const unbroken = (name) => (name.startsWith("+") ? name.replaceAll(" ", "\u00a0") : name);
 
 /** `named` is said in place of the label where many buttons have the same. */
 export function button(label, onclick, { main = false, small = false, bad = false, named: full } = {}) {

@@ -8,7 +8,7 @@
 import { through } from "./access.js";
 import { WAYS, adding, wayList } from "./adding.js";
 import { ask, askSteadily } from "./api.js";
-import { button, element, heading, named, show } from "./dom.js";
+import { button, element, heading, named, show, unbroken } from "./dom.js";
 import { confirmation, newsLine, ownAccess, part, tried } from "./own_settings.js";
 import { firstKnown, phrase, text } from "./words.js";
 
@@ -40,10 +40,10 @@ const linkTo = ([href, name]) => element("li", {}, element("a", { class: "button
 const full = ({ label, target }) => text("security.method_and_target", { label, target });
 
 function methodRow(method) {
-  return element("li", { class: "row" },
+  return element("li", { class: "row row-stacked" },
     element("div", { class: "row-text" },
       element("span", {}, method.label),
-      element("small", {}, element("bdi", {}, method.target)),
+      element("small", {}, element("bdi", {}, unbroken(method.target))),
       method.primary && element("span", { class: "badge" }, text("security.primary"))),
     element("div", { class: "row-actions" },
       !method.primary && button(text("security.make_primary"), () => makePrimary(method), {

@@ -205,13 +205,13 @@ async function change(method, route, body) {
     take(await ask(method, path + route, { body, signal, key: method === "POST" ? crypto.randomUUID() : undefined }));
   } catch (error) {
     if (signal.aborted) return null;
-    if (error instanceof ConnectionLost) complain(text("frame.no_connection_again"));
+    if (error instanceof ConnectionLost) complain(text("frame.no_connection_again"), "warn");
     else if (!(error instanceof Problem)) throw error;
     else if (await overtaken(error)) return null;
     else if (error.status === 429) {
-      complain(text("again.too_soon"));
+      complain(text("again.too_soon"), "warn");
       return error;
-    } else complain(problem(error));
+    } else complain(problem(error), "bad");
   }
   return null;
 }
@@ -237,9 +237,9 @@ async function overtaken(error) {
 }
 
 /** Say beside the step's heading that what was pressed did not work. */
-function complain(said) {
+function complain(said, tone) {
   step.querySelector(":scope > [role=alert]")?.remove();
-  const complaint = alert("bad", "");
+  const complaint = alert(tone, "");
   step.querySelector("h1").after(complaint);
   complaint.textContent = said;
 }

@@ -7,7 +7,7 @@
  * leaves focus and opened lists alone. `stop` ends timers.
  */
 
-import { button, element, heading, icon, named } from "./dom.js";
+import { button, element, heading, icon, named, unbroken } from "./dom.js";
 import { promptOf } from "./prompts.js";
 import { proofUp } from "./proof_up.js";
 import { againButton, timeLeft } from "./timing.js";
@@ -182,5 +182,5 @@ function otherWays(signIn, actions) {
 function methodList(signIn, actions) {
   return element("ul", { class: "choices" }, ...signIn.methods.map((method) => element("li", {},
     element("button", { type: "button", class: "button choice", onclick: () => actions.choose(method.id) },
-      element("span", {}, method.label), method.target && element("small", {}, element("bdi", {}, method.target))))));
+      element("span", {}, method.label), method.target && element("small", {}, element("bdi", {}, unbroken(method.target)))))));
 }

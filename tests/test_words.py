@@ -1,15 +1,18 @@
-"""The wording of the hosted pages: each sentence is used, each that is used is there, and each refusal that a person can meet has one."""
+"""The wording of the hosted pages.
+
+Each sentence is used, each that is used is there, and each refusal that a person can meet there has one.
+"""
 
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 import push_service.pages
-from push_service.frontends.words import DEFAULT, words
+from push_service.frontends.words import DEFAULT, Words, words
 from tests.support import doc_tables
 
 PAGES: Final = Path(push_service.pages.__file__).parent
@@ -34,11 +37,12 @@ NOT_MET: Final = {
 """Refusals of the pages' routes that need no sentence of their own, and why."""
 
 ROUTES: Final = re.compile(r"/v1/(sign-ins/\{id\}|me)|/sign-in/begin")
-_KEY = re.compile(r"""(?:text|phrase|counted|known|firstKnown|askAgain)\(\s*["`]([^"`]+)["`]|["`](\w+(?:\.[\w-]+)+)["`]""")
+_NAMED = re.compile(r"(?:text|phrase|counted|known|firstKnown|askAgain)\(\s*[\"`]([^\"`]+)[\"`]")
+_LOOKS_LIKE_ONE = re.compile(r"[\"`](\w+(?:\.[\w-]+)+)[\"`]")
 _IN_TEMPLATE = re.compile(r"\bwords\.([\w.]+)")
 
 
-def sentences(group: Any, prefix: str = "") -> Iterator[str]:
+def sentences(group: Words, prefix: str = "") -> Iterator[str]:
     """The keys of all sentences."""
     for name, entry in group.items():
         if isinstance(entry, str):
@@ -51,9 +55,9 @@ def used() -> set[str]:
     """The keys that scripts and templates name; `${…}` in one stands for any name."""
     found = {"language", "error.*"}
     for script in (PAGES / "static").glob("*.js"):
-        for either in _KEY.findall(script.read_text()):
-            key = re.sub(r"\$\{[^}]*\}", "*", either[0] or either[1])
-            found.add(key)
+        source = script.read_text()
+        for key in (*_NAMED.findall(source), *_LOOKS_LIKE_ONE.findall(source)):
+            found.add(re.sub(r"\$\{[^}]*\}", "*", key))
     for template in (PAGES / "templates").glob("*.html"):
         for key in _IN_TEMPLATE.findall(template.read_text()):
             found.add(re.sub(r"\.(replace|split)$", "", key))
@@ -81,7 +85,7 @@ def test_every_sentence_that_a_page_names_is_in_the_catalogue() -> None:
 
 @pytest.mark.parametrize("file", sorted((PAGES / "words").glob("*.toml")), ids=lambda file: file.stem)
 def test_every_language_says_the_same_things(file: Path) -> None:
-    def things(group: Any) -> set[str]:
+    def things(group: Words) -> set[str]:
         return {re.sub(r"\.(zero|one|two|few|many|other)$", "", key) for key in sentences(group)}
 
     catalogue = tomllib.loads(file.read_text("utf-8"))

@@ -21,9 +21,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def problem(
-    status: int, code: str, *, retry_after: int | None = None, detail: str = "", **members: object
-) -> Answer:
+def problem(status: int, code: str, *, retry_after: int | None = None, detail: str = "", **members: object) -> Answer:
     """A refusal."""
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
     return Answer({"status": status, "code": code, "title": code, "detail": detail} | members, status, headers)

@@ -5,7 +5,7 @@ from typing import Final
 
 import segno
 
-from .answers import Answer, Json, Request, problem, soon
+from .answers import Answer, Json, Request, soon
 
 MASKED: Final = "+XX XXXXXXX89"
 SECRET: Final = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
@@ -39,7 +39,15 @@ class Account:
 
     def answer(self, request: Request) -> Answer | None:
         """What the settings answer as usual; None where there is no such route."""
-        match request.method, request.path.removeprefix("/v1/me").strip("/").split("/"):
+        path = request.path.removeprefix("/v1/me").strip("/").split("/")
+        if path[0] == "app-passwords":
+            return self._kept(request, path[1:])
+        if path[0] in {"phones", "authenticator-apps"}:
+            return self._enrolled(request, path)
+        return self._listed(request, path)
+
+    def _listed(self, request: Request, path: list[str]) -> Answer | None:
+        match request.method, path:
             case "GET", [""]:
                 return Answer(self._me())
             case "PUT", ["primary-method"]:
@@ -49,22 +57,33 @@ class Account:
             case "DELETE", ["methods", gone]:
                 self.methods = [each for each in self.methods if each["id"] != gone]
                 return Answer(None, 204)
-            case "POST", ["phones" | "authenticator-apps", _, "confirm"]:
-                return Answer({})
-            case "POST", ["phones"]:
+            case _:
+                return None
+
+    def _enrolled(self, request: Request, path: list[str]) -> Answer | None:
+        match path:
+            case ["phones"]:
                 return Answer(self._phone(request.body), 201)
-            case "POST", ["authenticator-apps"]:
+            case ["authenticator-apps"]:
                 return Answer(authenticator(), 201)
-            case "GET", ["app-passwords"]:
+            case [_, _, "confirm"]:
+                return Answer({})
+            case _:
+                return None
+
+    def _kept(self, request: Request, path: list[str]) -> Answer | None:
+        match request.method, path:
+            case "GET", []:
                 return Answer({"app_passwords": self.app_passwords})
-            case "POST", ["app-passwords"]:
+            case "POST", []:
                 made: Json = {"id": f"apw_{len(self.app_passwords)}", **request.body, "created_at": soon(0)}
                 self.app_passwords.append(made | {"last_used_at": None, "last_used_from": None})
                 return Answer(made | {"password": APP_PASSWORD}, 201)
-            case "DELETE", ["app-passwords", gone]:
+            case "DELETE", [gone]:
                 self.app_passwords = [each for each in self.app_passwords if each["id"] != gone]
                 return Answer(None, 204)
-        return None
+            case _:
+                return None
 
     def _me(self) -> Json:
         return {
@@ -99,8 +118,3 @@ def authenticator(seconds: float = 600) -> Json:
     uri = f"otpauth://totp/Contoso:alice?secret={SECRET}&issuer=Contoso"
     qr = segno.make(uri).svg_inline(omitsize=True)
     return {"id": "enr_1", "uri": uri, "secret": SECRET, "qr_svg": qr, "expires_at": soon(seconds)}
-
-
-def unknown() -> Answer:
-    """There is no such route."""
-    return problem(404, "not_found")

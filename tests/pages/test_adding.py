@@ -253,3 +253,4 @@ async def test_a_link_to_register_offers_the_other_ways_too(page: Page, interfac
     await page.get_by_label("Code", exact=True).fill("123456")
     await page.keyboard.press("Enter")
     await expect_step(page, "Go back to your sign-in")
+    assert {request.headers["authorization"] for request in interface.asked} == {"Bearer rt_1"}

@@ -69,9 +69,7 @@ async def test_a_name_is_needed(page: Page, interface: Interface) -> None:
     ("code", "said"),
     [("too_many_app_passwords", "Delete some"), ("registration_incomplete", "Set up a way to verify first")],
 )
-async def test_where_none_can_be_made_the_page_says_why(
-    page: Page, interface: Interface, code: str, said: str
-) -> None:
+async def test_where_none_can_be_made_the_page_says_why(page: Page, interface: Interface, code: str, said: str) -> None:
     interface.next("POST", PATH, problem(409, code))
     await page.goto(PAGE)
     await page.get_by_label("Name").fill("Mail")

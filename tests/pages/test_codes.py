@@ -59,7 +59,9 @@ async def test_a_recovery_code_may_have_letters_and_is_sent_without_its_spaces(
     assert typed.body == {"code": "abcdefgh2345"}
 
 
-@pytest.mark.parametrize(("typed", "said"), [("", "Type the code."), ("12345", "Type the 6 digits"), ("12345a", "Type")])
+@pytest.mark.parametrize(
+    ("typed", "said"), [("", "Type the code."), ("12345", "Type the 6 digits"), ("12345a", "Type")]
+)
 async def test_a_slip_costs_no_try(page: Page, interface: Interface, typed: str, said: str) -> None:
     await begin(page, interface, sign_in(challenge=code_by_text()))
     await page.keyboard.type(typed)
@@ -128,9 +130,7 @@ async def test_sending_again_too_soon_is_refused_and_the_button_counts_down(page
 async def test_a_call_says_which_phone_rings_and_what_to_press(page: Page, interface: Interface) -> None:
     await begin(page, interface, sign_in(challenge=call(delivery="queued")))
     await expect_step(page, "Answer your phone")
-    await expect(page.locator("#step .lead")).to_have_text(
-        "We are calling +XX XXXXXXX89. Answer, listen, and press #."
-    )
+    await expect(page.locator("#step .lead")).to_have_text("We are calling +XX XXXXXXX89. Answer, listen, and press #.")
     await expect(page.get_by_text("Placing the call…")).to_be_visible()
     await expect(page.locator(".number")).to_have_count(0)
     await interface.tell(sign_in(challenge=call(delivery="delivered")))

@@ -145,6 +145,7 @@ async def closed(page: Page, interface: Interface) -> None:
 
 
 async def changed(page: Page, interface: Interface) -> None:
+    del interface
     await page.goto(f"{ORIGIN}/security")
     await page.get_by_role("button", name="Ask this first: Call my mobile phone").click()
     await expect(page.locator(".notice-good")).to_be_visible()

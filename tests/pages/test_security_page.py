@@ -58,6 +58,7 @@ async def test_a_removed_way_is_gone_and_it_is_said(page: Page, interface: Inter
     await expect_step(page, TITLE)
     await expect(page.locator(".notice-good")).to_contain_text("Code from my app, Alice's phone was removed.")
     await expect(page.locator(".row")).to_have_count(3)
+    assert len(interface.requests("DELETE", "/v1/me/methods/mth_app_code")) == 1
 
 
 async def test_the_last_way_stays_and_the_page_says_what_to_do(page: Page, interface: Interface) -> None:

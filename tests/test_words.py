@@ -29,6 +29,7 @@ NOT_MET: Final = {
     "unsupported_media_type": "our own pages send JSON",
     "body_too_large": "our own pages send little",
     "idempotency_key_reused": "our own pages make a new key",
+    "not_rememberable": "the page goes on without",
     "invalid_activation_code": "is about a code that a phone sends",
     "unknown_user": "whoever is signed in exists",
     "not_found": "our own pages know the paths",

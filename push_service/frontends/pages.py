@@ -24,12 +24,20 @@ from push_service.frontends.wire import BeginBody, SignInWire
 from push_service.frontends.words import words
 from push_service.model import errors
 from push_service.model.application import SETTINGS, Application
+from push_service.model.challenge import MethodKind
 from push_service.model.errors import InvalidRequest
 from push_service.strict_json import decode
 from push_service.verifier import Begun, Verifier
 
 _PAGES = Path(str(resources.files("push_service.pages")))
 _STATIC = "/static/"
+_WAYS = {
+    "app": MethodKind.APP_NOTIFICATION,
+    "mobile": MethodKind.TEXT_MOBILE,
+    "office": MethodKind.CALL_OFFICE,
+    "authenticator": MethodKind.APP_CODE,
+}
+"""What can be added on the pages, and the method that the service must offer for it."""
 _SETTINGS_PAGES = {"security": "/security", "app-passwords": "/app-passwords"}
 """What a sign-in for the settings opens, by the names by which its pages send people to sign in."""
 
@@ -171,7 +179,8 @@ class PagesFrontend:
     def _render(
         self, request: web.Request, template: str, context: dict[str, str], *, redirect_uri: str = ""
     ) -> web.Response:
-        response = aiohttp_jinja2.render_template(template, request, {**context, "words": words()})
+        ways = " ".join(way for way, kind in _WAYS.items() if kind in self._verifier.methods)
+        response = aiohttp_jinja2.render_template(template, request, {**context, "ways": ways, "words": words()})
         response.headers.update(page_headers(redirect_uri))
         return response
 

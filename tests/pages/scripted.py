@@ -33,6 +33,8 @@ POLICY: Final = (
 TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 TEMPLATES: Final = Environment(loader=FileSystemLoader(PAGES / "templates"), autoescape=True, undefined=StrictUndefined)
 
+WAYS: Final = "app mobile office authenticator"
+
 SignIn = dict[str, object]
 
 PHONE: Final = "Alice's phone"
@@ -174,7 +176,7 @@ class Interface:
 
     async def _page(self, route: Route, path: str, query: dict[str, str]) -> None:
         name = path.strip("/").replace("-", "_")
-        empty = {"redirect_uri": "", "state": "", "nonce": "", "opens": "", "at_once": ""}
+        empty = {"redirect_uri": "", "state": "", "nonce": "", "opens": "", "at_once": "", "ways": WAYS}
         variables = empty | query | self.variables
         html = TEMPLATES.get_template(f"{name}.html").render(**variables, words=words())
         headers = {"content-type": "text/html; charset=utf-8", "content-security-policy": POLICY}

@@ -35,6 +35,9 @@ class Account:
     devices: list[Json] = field(default_factory=lambda: [{"id": "dev_1", "name": "Alice's phone"}])
     suggested: Json = field(default_factory=lambda: {"mobile": None, "office": None})
     app_passwords: list[Json] = field(default_factory=list)
+    browsers: list[Json] = field(default_factory=list)
+    number: str | None = None
+    """To be keyed in when a phone is called."""
     enrolments: int = 0
 
     def answer(self, request: Request) -> Answer | None:
@@ -56,6 +59,9 @@ class Account:
                 return Answer(self._me())
             case "DELETE", ["methods", gone]:
                 self.methods = [each for each in self.methods if each["id"] != gone]
+                return Answer(None, 204)
+            case "DELETE", ["browsers"]:
+                self.browsers = []
                 return Answer(None, 204)
             case _:
                 return None
@@ -93,13 +99,23 @@ class Account:
             "methods": self.methods,
             "devices": self.devices,
             "suggested": self.suggested,
+            "browsers": self.browsers,
         }
 
     def _phone(self, asked: Json) -> Json:
         self.enrolments += 1
         by_text = asked["kind"] == "mobile" and asked.get("by") != "call"
         kind = "text_mobile" if by_text else f"call_{asked['kind']}"
-        return {"id": f"enr_{self.enrolments}", "method": kind, "target": MASKED, "expires_at": soon(180)}
+        prompt: Json = (
+            {"kind": "enter_code", "digits": 6} if by_text else {"kind": "answer_call", "number": self.number}
+        )
+        enrolment: Json = {"id": f"enr_{self.enrolments}", "method": kind, "target": MASKED, "prompt": prompt}
+        return enrolment | {"expires_at": soon(180)}
+
+
+def browser(label: str = "Firefox on Windows") -> Json:
+    """A browser that is remembered since yesterday."""
+    return {"label": label, "remembered_at": soon(-86400), "used_at": None, "expires_at": soon(29 * 86400)}
 
 
 def app_password(name: str, *, used: str | None = None) -> Json:

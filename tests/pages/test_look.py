@@ -20,7 +20,7 @@ from .scripted import (
     registration_required,
     sign_in,
 )
-from .scripted_account import MASKED, app_password
+from .scripted_account import MASKED, app_password, browser
 from .visits import RETURN_TO, add, begin, sign_in_page, submit_password
 
 AXE: Final = files("axe_playwright_python").joinpath("axe.min.js").read_text()
@@ -139,6 +139,11 @@ async def nothing_registered(page: Page, interface: Interface) -> None:
     await opened("/security", ".choices >> nth=0")(page, interface)
 
 
+async def remembered_browsers(page: Page, interface: Interface) -> None:
+    interface.account.browsers = [browser(), browser("Safari on Mac OS X")]
+    await opened("/security", "text=Firefox on Windows")(page, interface)
+
+
 async def closed(page: Page, interface: Interface) -> None:
     interface.next("GET", "/v1/me", problem(403, "fresh_sign_in_required"))
     await opened("/security", "main a")(page, interface)
@@ -206,6 +211,8 @@ STEPS: Final[dict[str, Visit]] = {
     "security": opened("/security", ".rows"),
     "security, nothing registered": nothing_registered,
     "security, closed": closed,
+    "security, browsers": remembered_browsers,
+    "to be remembered": begun(remember_days=30, methods=[TEXT_MOBILE]),
     "security, changed": changed,
     "removal": removal,
     "adding the app": adding("The app on my phone", ".qr"),

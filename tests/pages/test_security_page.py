@@ -7,7 +7,7 @@ from playwright.async_api import Page, expect
 
 from .answers import Answer, problem
 from .scripted import ORIGIN, Interface
-from .scripted_account import MASKED
+from .scripted_account import MASKED, browser
 from .visits import expect_step
 
 TITLE = "Additional security verification"
@@ -145,3 +145,22 @@ async def test_a_change_over_a_broken_connection_says_so_and_shows_how_things_ar
     await page.get_by_role("button", name="Remove it").click()
     await expect(page.locator(".notice-bad")).to_have_text("No connection to the service. Please try again.")
     await expect(page.locator(".row")).to_have_count(4)
+
+
+async def test_remembered_browsers_are_listed_and_all_forgotten_at_once(page: Page, interface: Interface) -> None:
+    interface.account.browsers = [browser(), browser("Safari on Mac OS X")]
+    await page.goto(PAGE)
+    await expect(page.get_by_text("Firefox on Windows")).to_be_visible()
+    await page.get_by_role("button", name="Ask in every browser again").click()
+    await expect_step(page, "Ask in every browser again?")
+    await page.get_by_role("button", name="Ask again").click()
+    await expect_step(page, TITLE)
+    await expect(page.locator(".notice-good")).to_have_text("You will be asked in every browser again.")
+    await expect(page.get_by_text("Browsers that are remembered")).to_have_count(0)
+
+
+async def test_only_what_the_service_offers_can_be_added(page: Page, interface: Interface) -> None:
+    interface.variables["ways"] = "app authenticator"
+    await page.goto(PAGE)
+    await expect(page.get_by_role("button", name="Another authenticator app")).to_be_visible()
+    await expect(page.get_by_role("button", name=re.compile("^My (mobile|office) phone"))).to_have_count(0)

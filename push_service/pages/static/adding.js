@@ -25,7 +25,9 @@ const PANELS = {
 
 export const adding = (way, page) => PANELS[way](page);
 
-export const WAYS = Object.keys(PANELS);
+/** Those that the service offers: it may have no telephone company. */
+const offered = document.getElementById("main").dataset.ways.split(" ");
+export const WAYS = Object.keys(PANELS).filter((way) => offered.includes(way));
 
 export function wayList(ways, choose) {
   return element("ul", { class: "choices" }, ...ways.map((way) => element("li", {},

@@ -14,7 +14,6 @@ import { phrase, problem, text } from "./words.js";
 
 /** Seconds between questions whether # was pressed. */
 const ASK_EVERY = 2;
-const DIGITS = 6;
 
 /** `kind` is mobile or office; the page is as in adding.js. */
 export function addPhone(kind, { access, show, done, back }) {
@@ -68,7 +67,7 @@ export function addPhone(kind, { access, show, done, back }) {
       stop();
       return done();
     };
-    const proof = enrolment.method === "text_mobile" ? typedCode(enrolment, confirm) : answeredCall(enrolment, confirm);
+    const proof = enrolment.prompt.kind === "enter_code" ? typedCode(enrolment, confirm) : answeredCall(enrolment, confirm);
     const again = askAgain(proof.again, async () => {
       const enrolled = await askFor(body);
       if (!gone) prove(enrolled, body, suggested);
@@ -147,8 +146,8 @@ function options(name, question, choices, checked, chosen = () => {}) {
       element("input", { type: "radio", name, value, checked: value === checked }), element("span", {}, ...label))));
 }
 
-function typedCode({ target }, confirm) {
-  const code = codeForm({ digits: DIGITS, hint: text("code.text_mobile.hint"), send: confirm });
+function typedCode({ target, prompt: { digits } }, confirm) {
+  const code = codeForm({ digits, hint: text("code.text_mobile.hint"), send: confirm });
   return {
     nodes: [
       heading(text("phone.code_heading")),
@@ -163,10 +162,9 @@ function typedCode({ target }, confirm) {
 }
 
 /** The page asks again and again: keys pressed on a phone are heard by the service alone. */
-function answeredCall({ target, prompt }, confirm) {
+function answeredCall({ target, prompt: { number } }, confirm) {
   const ended = new AbortController();
   const { signal } = ended;
-  const number = prompt?.number;
   const watch = async () => {
     while (!signal.aborted) {
       await pause(ASK_EVERY, signal);

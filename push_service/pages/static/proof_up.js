@@ -6,7 +6,7 @@
  */
 
 import { activation } from "./activation.js";
-import { adding, wayList } from "./adding.js";
+import { WAYS, adding, wayList } from "./adding.js";
 import { element, heading } from "./dom.js";
 import { text } from "./words.js";
 
@@ -20,10 +20,9 @@ export function proofUp({ access, home, show, done = () => show(wentThrough()) }
   const begin = () => {
     current?.stop();
     current = activation({ access });
-    const others = element("details", { class: "disclosure" },
-      element("summary", {}, text("proof_up.other")),
-      wayList(["mobile", "office", "authenticator"], choose));
-    return home([current.node, others]);
+    const others = WAYS.filter((way) => way !== "app");
+    return home([current.node, others.length > 0 && element("details", { class: "disclosure" },
+      element("summary", {}, text("proof_up.other")), wayList(others, choose))]);
   };
   const back = () => show({ nodes: begin() });
   const choose = (way) => {

@@ -10,7 +10,7 @@ import { WAYS, adding, wayList } from "./adding.js";
 import { ask, askSteadily } from "./api.js";
 import { button, element, heading, named, show, unbroken } from "./dom.js";
 import { confirmation, newsLine, ownAccess, part, tried } from "./own_settings.js";
-import { firstKnown, phrase, text } from "./words.js";
+import { firstKnown, phrase, text, when } from "./words.js";
 
 const step = document.getElementById("step");
 const access = ownAccess("security");
@@ -27,6 +27,7 @@ async function home(news = null) {
       ? element("ul", { class: "rows" }, ...me.methods.map(methodRow))
       : element("p", {}, text("security.no_methods"))),
     part(text("security.add"), wayList(WAYS, add)),
+    me.browsers?.length > 0 && part(text("security.browsers"), ...rememberedBrowsers(me.browsers)),
     part(text("security.more"), element("ul", { class: "choices" }, ...MORE.map(linkTo))),
   ] });
 }
@@ -68,6 +69,21 @@ function removal(method) {
     no: button(text("security.remove_no"), () => home()),
   });
 }
+
+const rememberedBrowsers = (browsers) => [
+  element("p", { class: "hint" }, text("security.browsers_about")),
+  element("ul", { class: "rows" }, ...browsers.map(({ label, expires_at: until }) => element("li", { class: "row" },
+    element("div", { class: "row-text" },
+      element("bdi", {}, label), element("small", {}, text("security.remembered_until", { when: when(until) })))))),
+  button(text("security.forget"), () => show(step, forgetting()), { small: true }),
+];
+
+const forgetting = () => confirmation({
+  title: text("security.forget_heading"),
+  lead: [text("security.forget_lead")],
+  yes: button(text("security.forget_yes"), () => changed(() => open("DELETE", "/v1/me/browsers"), text("security.forgotten"))),
+  no: button(text("frame.back"), () => home()),
+});
 
 /** Do it, and show the account as it is then, whatever came of it. */
 const changed = async (change, said) => home(await tried(change, said));

@@ -31,6 +31,7 @@ const actions = {
   redirectUri: asked.redirectUri,
   requestState: asked.state,
   opens: asked.opens,
+  remembering: { wanted: false },
   announce,
   trouble,
   show: (panel) => show(step, panel),
@@ -170,7 +171,7 @@ function take(newer) {
     return;
   }
   present(viewOf(signIn, actions));
-  if (signIn.state === "approved") handOver();
+  if (signIn.state === "approved") finish();
 }
 
 function present(next) {
@@ -242,6 +243,20 @@ function complain(said, tone) {
   const complaint = alert(tone, "");
   step.querySelector("h1").after(complaint);
   complaint.textContent = said;
+}
+
+/** Approved: have the browser remembered if the person wants it, which must not keep them from going on. */
+async function finish() {
+  const { signal } = life;
+  if (actions.remembering.wanted && signIn.remember_days) {
+    try {
+      await ask("POST", `${signInPath(signIn.id)}/remember`, { signal });
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof Problem || error instanceof ConnectionLost)) throw error;
+    }
+  }
+  handOver();
 }
 
 /**

@@ -11,7 +11,7 @@ import { button, element, heading, icon, named, unbroken } from "./dom.js";
 import { promptOf } from "./prompts.js";
 import { proofUp } from "./proof_up.js";
 import { againButton, timeLeft } from "./timing.js";
-import { firstKnown, known, phrase, text } from "./words.js";
+import { counted, firstKnown, known, phrase, text } from "./words.js";
 
 /** Which step a sign-in is at: a new question is a new step, its delivery is not. */
 export function stepOf(signIn) {
@@ -43,7 +43,7 @@ function waiting(signIn, actions) {
   const time = timeLeft(challenge.expires_at);
   return {
     nodes: [
-      heading(prompt.heading), ...prompt.nodes, progress && progress.node, time.node,
+      heading(prompt.heading), ...prompt.nodes, rememberBox(signIn, actions), progress && progress.node, time.node,
       element("div", { class: "actions" }, button(text("frame.cancel"), actions.cancel)),
       otherWays(signIn, actions),
     ],
@@ -56,6 +56,15 @@ function waiting(signIn, actions) {
       prompt.stop?.();
     },
   };
+}
+
+/** Where the service offers it, the person may have this browser remembered. The tick outlasts a change of method. */
+function rememberBox({ remember_days: days }, { remembering }) {
+  return days > 0 && element("label", { class: "option" },
+    element("input", {
+      type: "checkbox", checked: remembering.wanted, onchange: ({ target }) => { remembering.wanted = target.checked; },
+    }),
+    element("span", {}, counted("remember.label", days)));
 }
 
 /** No question is out at the moment: say why, and offer what there is. */

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from push_service.model import ids, web_address
-from push_service.model.application import Application
+from push_service.model.application import Application, Clients
 from push_service.model.errors import InvalidRequest
 
 MAX_NAME = 64
@@ -22,6 +22,7 @@ class NewApplication(msgspec.Struct, frozen=True, kw_only=True):
     redirect_uris: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     may_vouch: bool = False
+    clients: Clients = Clients.ANY
 
     def to_application(self) -> Application:
         """The application's row, still without a secret's digest. Raises InvalidRequest."""
@@ -39,6 +40,7 @@ class NewApplication(msgspec.Struct, frozen=True, kw_only=True):
             may_vouch=self.may_vouch,
             redirect_uris=self.redirect_uris,
             origins=self.origins,
+            clients=self.clients,
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from push_service.crypto.sealing import Sealer
-from push_service.model.application import Application
+from push_service.model.application import Application, Clients
 from push_service.model.challenge import Challenge, ChallengeState, Delivery, MethodKind
 from push_service.model.decision import Remembered
 from push_service.model.device import Device, DeviceState, PublicKey, UsedActivation
@@ -269,7 +269,7 @@ class Rows:
 
     def application(self, row: Row) -> Application:
         """From `APPLICATION`."""
-        id_, name, secret_hash, may_vouch, redirect_uris, origins, removed = row
+        id_, name, secret_hash, may_vouch, redirect_uris, origins, removed, clients = row
         return Application(
             id=id_,
             name=name,
@@ -278,6 +278,7 @@ class Rows:
             redirect_uris=_decode_texts(redirect_uris),
             origins=_decode_texts(origins),
             removed=bool(removed),
+            clients=Clients(clients),
         )
 
     def application_row(self, application: Application) -> Row:
@@ -290,6 +291,7 @@ class Rows:
             text(application.redirect_uris),
             text(application.origins),
             int(application.removed),
+            application.clients.value,
         )
 
     def signing_key(self, row: Row) -> StoredKey:

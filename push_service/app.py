@@ -78,14 +78,16 @@ class Server:
             signer=core.keyring,
             drafter=core.drafter,
             applications=core.applications,
+            codes=core.codes,
             policy=policy,
             issuer=core.public_url,
+            methods=core.methods,
             hops=core.hops,
         )
-        answers = Answers(store, core.decisions, policy, hops=core.hops)
+        answers = Answers(store, core.decisions, policy, core.methods, core.hops)
         self.receipts = Receipts(store, bus)
         self.app_password_uses = AppPasswordUses(store, store)
-        clients = ClientSignIns(first_factor, core.sealer.mac, self.app_password_uses, hops=core.hops)
+        clients = ClientSignIns(first_factor, core.sealer.mac, self.app_password_uses, core.methods, core.hops)
         app_passwords = AppPasswords(store, core.decisions, core.sealer.mac)
         self.housekeeping = Housekeeping(store, core.decisions, push_token_days=core.settings.firebase.token_days)
         self.operations = OperationsFrontend(

@@ -15,7 +15,6 @@ import msgspec
 from push_service.app_password_uses import AppPasswordUses
 from push_service.first_factor import FirstFactor, Presented
 from push_service.hops import Hops
-from push_service.methods import OFFERED
 from push_service.model import account_states, app_password
 from push_service.model.account_states import Credential, Outcome, Purpose, Standing, at_clients_door
 from push_service.model.decision import Actor, AuditKind
@@ -27,8 +26,8 @@ from push_service.model.errors import (
     ServiceError,
     TwoStepSignInRequired,
 )
-from push_service.model.method import Methods
-from push_service.model.user import AppPasswordKey, User, usable_methods
+from push_service.model.method import Methods, registered_methods
+from push_service.model.user import AppPasswordKey, User
 
 KeyedHash = Callable[[bytes], str]
 
@@ -62,7 +61,7 @@ class ClientSignIns:
         first_factor: FirstFactor,
         mac: KeyedHash,
         uses: AppPasswordUses,
-        methods: Methods = OFFERED,
+        methods: Methods,
         hops: Hops | None = None,
     ) -> None:
         """Find people and count by `first_factor`; app passwords are found by their `mac`."""
@@ -128,4 +127,4 @@ class ClientSignIns:
         return app_password.opened_by(user.guard, self._mac(app_password.keyed(user.id, letters)))
 
     def _standing(self, user: User) -> Standing:
-        return account_states.standing(user, registered=bool(usable_methods(user.guard, self._methods)))
+        return account_states.standing(user, registered=bool(registered_methods(user.guard, self._methods)))

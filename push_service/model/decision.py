@@ -33,6 +33,7 @@ class AuditKind(StrEnum):
     SIGN_IN_ASKED = "sign_in.asked"
     SIGN_IN_OUTCOME = "sign_in.outcome"
     SIGN_IN_REFUSED = "sign_in.refused"
+    CHALLENGE_UNDELIVERED = "challenge.undelivered"
     ANSWER_REFUSED = "answer.refused"
     FRAUD_REPORTED = "fraud.reported"
     ACTIVATION_ISSUED = "activation.issued"
@@ -64,6 +65,8 @@ class Actor(StrEnum):
     BROWSER = "browser"
     APPLICATION = "application"
     DEVICE = "device"
+    PHONE = "phone"
+    """A telephone, by the provider's word."""
     OPERATOR = "operator"
     TIME = "time"
 

@@ -43,15 +43,20 @@ class AdminFrontend:
 
     def set_up(self, app: web.Application) -> None:
         """Put the door in its place: in front of every path, those that are nowhere included."""
-        app.add_subapp(PREFIX, web.Application(middlewares=[web.middleware(self._door)]))
 
-    async def _door(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        @web.middleware
+        async def door(request: web.Request, handler: Handler) -> web.StreamResponse:
+            request[SESSION] = await self._come_in(request)
+            return await handler(request)
+
+        app.add_subapp(PREFIX, web.Application(middlewares=[door]))
+
+    async def _come_in(self, request: web.Request) -> Session:
         if request.headers.get("Authorization", "").partition(" ")[0].lower() == "basic":
             await self._turn_away(request)
         purpose = Purpose.READ if request.method in _READING else Purpose.CHANGE
         token = cookies.settings_token(request, self._public_url, changing=purpose is Purpose.CHANGE)
-        request[SESSION] = await self._registrar.administration(token, purpose)
-        return await handler(request)
+        return await self._registrar.administration(token, purpose)
 
     async def _turn_away(self, request: web.Request) -> None:
         """Raises what a name and a password are refused with."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -25,21 +26,24 @@ _log = structlog.get_logger()
 class AppPasswordUses:
     """Runs as one task."""
 
-    def __init__(self, store: Store, app_passwords: AppPasswordStore) -> None:
-        """Note uses in this store, by its clock."""
-        self._store, self._app_passwords = store, app_passwords
+    def __init__(
+        self, store: Store, app_passwords: AppPasswordStore, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Note uses in this store, by its clock; `clock` says how many seconds lie between two."""
+        self._store, self._app_passwords, self._clock = store, app_passwords, clock
         self._noted: dict[AppPasswordId, float] = {}
         self._gathered: dict[AppPasswordId, str | None] = {}
         self._some = asyncio.Event()
 
     def used(self, app_password: AppPasswordId, address: str | None) -> None:
         """An app password was used just now."""
-        now = time.monotonic()
-        if now < self._noted.get(app_password, 0.0):
+        now = self._clock()
+        noted = self._noted.get(app_password)
+        if noted is not None and now < noted + USE_NOTED_SECONDS:
             return
         if len(self._noted) >= _MOST:
             self._noted.clear()
-        self._noted[app_password] = now + USE_NOTED_SECONDS
+        self._noted[app_password] = now
         self._gathered[app_password] = address
         self._some.set()
 

@@ -34,13 +34,15 @@ class NewApplication(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidRequest("A public application needs an origin or a redirect URI: it is known by nothing else.")
         _check_each("Redirect URI", self.redirect_uris, web_address.redirect_uri)
         _check_each("Origin", self.origins, web_address.origin)
+        if self.public and self.clients not in {Clients.ANY, Clients.NONE}:
+            raise InvalidRequest("A public application can't ask for clients: it has nothing to show who it is.")
         return Application(
             id=ids.application_id(),
             name=self.name,
             may_vouch=self.may_vouch,
             redirect_uris=self.redirect_uris,
             origins=self.origins,
-            clients=self.clients,
+            clients=Clients.NONE if self.public else self.clients,
         )
 
 

@@ -34,7 +34,7 @@ class Funnel(Hops):
         def histogram(name: str, text: str, buckets: tuple[float, ...] = _HOPS) -> Histogram:
             return Histogram(f"push_service_{name}", text, buckets=buckets, registry=registry)
 
-        passwords = counter("passwords_checked", "Passwords given at a begin, by what came of them.", "verdict")
+        passwords = counter("passwords_checked", "Passwords looked at, by what came of them.", "verdict")
         # Looking a labelled series up takes a lock and a tuple of texts; where there are few they are kept at hand.
         self._passwords = {verdict: passwords.labels(verdict.value) for verdict in PasswordVerdict}
         clients = counter("clients_allowed", "Clients without a second step let in, by credential.", "credential")

@@ -179,8 +179,7 @@ def test_unblocking_brings_none_back() -> None:
 
 def test_whoever_is_merely_enabled_has_none() -> None:
     scene = with_two()
-    scene.set_state(UserState.DISABLED)
-    assert len(scene.guard.app_passwords) == 2
+    assert scene.set_state(UserState.DISABLED).removed_app_passwords == ()
     scene.set_guard(methods=())
     decision = scene.set_state(UserState.ENABLED)
     assert scene.user.state is UserState.ENABLED

@@ -113,7 +113,13 @@ async def test_the_same_request_again_gets_the_same_app_password(desk: Office) -
 @pytest.mark.security("S-52")
 async def test_nobody_chooses_their_own_and_a_name_has_to_be_seen(desk: Office) -> None:
     async with in_settings(desk) as (_, door):
-        bodies = ({"name": "Mail", "password": "a" * 16}, {}, {"name": ""}, {"name": "\u200b"}, {"name": "x" * 65})
+        bodies: tuple[Json, ...] = (
+            {"name": "Mail", "password": "a" * 16},
+            {},
+            {"name": ""},
+            {"name": "\u200b"},
+            {"name": "x" * 65},
+        )
         for body in bodies:
             refused = await door.send("POST", "/app-passwords", body)
             assert (refused.status, refused.code) == (400, "invalid_request")

@@ -50,6 +50,10 @@ class AuditKind(StrEnum):
     PRIMARY_CHANGED = "method.primary_changed"
     METHOD_DISABLED = "method.disabled"
     METHODS_RESET = "method.all_reset"
+    APP_PASSWORD_ADDED = "app_password.added"  # noqa: S105 - a kind of record
+    APP_PASSWORD_REMOVED = "app_password.removed"  # noqa: S105 - a kind of record
+    APP_PASSWORD_REFUSED = "app_password.refused"  # noqa: S105 - a kind of record
+    CLIENT_REFUSED = "client.refused"
     USER_ADDED = "user.added"
     USER_CHANGED = "user.changed"
     USER_REMOVED = "user.removed"

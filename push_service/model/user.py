@@ -111,10 +111,12 @@ class TotpUse(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AppPasswordKey(msgspec.Struct, frozen=True):
-    """An app password that opens: its id, and the keyed hash that it is found by."""
+    """An app password that opens: its id and name, and the keyed hash that it is found by."""
 
     id: AppPasswordId
     mac: str
+    name: str
+    """Also where it is listed; here, so that a use is answered by one read."""
 
 
 class Bypass(msgspec.Struct, frozen=True, kw_only=True):

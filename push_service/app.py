@@ -61,7 +61,7 @@ class Server:
         self.leaving = False
         store, bus, proxies = core.store, core.bus, core.settings.trusted_proxies
         idempotency = Idempotency(store, core.sealer)
-        policy = core.settings.policy.to_policy()
+        policy = core.settings.to_policy()
         self.waits = Waits(bus)
         verifier = Verifier(
             store=store,

@@ -63,7 +63,7 @@ class Core:
 async def open_core(settings: Settings, *, port: int | None = None, logged: bool = False) -> AsyncIterator[Core]:
     """Open the store and wire the use cases. `port` is the one listened on, where the settings leave it to chance."""
     make_data_dir(settings)
-    policy = settings.policy.to_policy()
+    policy = settings.to_policy()
     public_url = settings.public_url or f"http://localhost:{port or settings.listen.port}"
     sealer = Sealer(settings.key or _key(settings))
     metrics = Metrics()

@@ -17,6 +17,7 @@ from push_service.model import ids
 from push_service.model.application import Application
 from push_service.model.decision import Actor, Audit, AuditKind
 from push_service.model.errors import Busy, InvalidCredentials, InvalidRequest, ServiceError, TooManyRequests
+from push_service.model.ids import ApplicationId
 from push_service.model.policy import Policy
 from push_service.model.sign_in import Asker
 from push_service.model.throttle import Charge
@@ -34,6 +35,10 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None
     """What limits by address count by; None where an authenticated application named no browser."""
     replaces: str | None = None
+    remembered: str | None = None
+    """The token by which this browser is remembered."""
+    kept_by: ApplicationId
+    """Whose page keeps that token."""
     nonce: str | None = None
     trace_parent: str | None = None
     """The trace that the request belongs to (W3C traceparent), where whoever sent it may name one."""

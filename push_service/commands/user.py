@@ -256,6 +256,17 @@ def reset_methods(context: typer.Context, name: NameArgument, *, json: JsonOptio
 
 
 @app.command()
+def forget_browsers(context: typer.Context, name: NameArgument, *, json: JsonOption = False) -> None:
+    """Ask for the second step again in every browser that a person had remembered."""
+
+    async def change(core: Core) -> User:
+        await core.administrator.forget_browsers(name)
+        return await core.administrator.user(name)
+
+    _told(with_core(context, change), "has no remembered browsers any more", json=json)
+
+
+@app.command()
 def remove(context: typer.Context, name: NameArgument, *, json: JsonOption = False) -> None:
     """Remove a person with everything that is theirs."""
 

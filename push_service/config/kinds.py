@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, PlainValidator
 
+from push_service.model.network import Networks, network_of
 from push_service.model.policy import Rate
-
-Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 PREFIX = "PUSH_SERVICE_"
 FOR_EVERYONE = 0o007
@@ -98,7 +96,7 @@ def networks(value: object) -> Networks:
     found = items(value)
     if not isinstance(found, list | tuple):
         raise ValueError("must be networks such as 10.0.0.0/8,fd00::/8")  # noqa: TRY004
-    return tuple(ipaddress.ip_network(each) for each in found)
+    return tuple(network_of(each) for each in found)
 
 
 def lower(value: object) -> object:

@@ -13,14 +13,15 @@ from aiohttp import web
 
 from push_service.frontends import cookies, http
 from push_service.frontends.devices import device_wire
-from push_service.frontends.http import Networks, Route
+from push_service.frontends.http import Route
 from push_service.frontends.idempotency import Idempotency, Remember
-from push_service.frontends.wire import ActivationWire, MeWire, NothingBody, PrimaryBody, own_methods
+from push_service.frontends.wire import ActivationWire, MeWire, NothingBody, PrimaryBody, browser_wire, own_methods
 from push_service.methods import OFFERED
 from push_service.model import errors
 from push_service.model.decision import Actor
 from push_service.model.ids import MethodId
 from push_service.model.instant import rfc3339
+from push_service.model.network import Networks
 from push_service.model.user import User
 from push_service.registrar import IssuedActivation, Purpose, Registrar, Session
 
@@ -78,6 +79,14 @@ class SettingsFrontend:
                 replies={204: None},
                 errors=(errors.UnknownMethod, errors.LastMethod, *closed),
             ),
+            route(
+                method="DELETE",
+                path="/v1/me/browsers",
+                handle=self.forget_browsers,
+                summary="Ask for the second step in every browser again",
+                replies={204: None},
+                errors=closed,
+            ),
         ]
 
     async def look(self, request: web.Request) -> web.StreamResponse:
@@ -113,6 +122,12 @@ class SettingsFrontend:
         await self._registrar.remove_method(session, MethodId(request.match_info["id"]), source)
         return web.Response(status=204)
 
+    async def forget_browsers(self, request: web.Request) -> web.StreamResponse:
+        """`DELETE /v1/me/browsers`."""
+        session = await self._session(request, Purpose.CHANGE)
+        await self._registrar.forget_browsers(session.user.id, http.client_address(request, self._proxies))
+        return web.Response(status=204)
+
     async def _session(self, request: web.Request, purpose: Purpose) -> Session:
         token = cookies.settings_token(request, self._public_url, changing=purpose is not Purpose.READ)
         return await self._registrar.session(token, purpose)
@@ -125,6 +140,7 @@ class SettingsFrontend:
             state=user.state,
             methods=own_methods(user, OFFERED),
             devices=tuple(device_wire(each) for each in devices),
+            browsers=tuple(browser_wire(each) for each in await self._registrar.remembered_browsers(user)),
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated
 
 import msgspec
@@ -13,8 +12,9 @@ from push_service.model.errors import Fault, InvalidRequest
 from push_service.model.ids import MethodId
 from push_service.model.instant import rfc3339
 from push_service.model.method import Methods
+from push_service.model.network import address_of
 from push_service.model.sign_in import Notice, Reason, SignInState
-from push_service.model.user import Method, Password, User, UserState, usable_methods
+from push_service.model.user import Method, Password, RememberedBrowser, User, UserState, usable_methods
 from push_service.model.view import Seen, other_methods, wire_version
 
 Text = Annotated[str, Meta(max_length=1024)]
@@ -47,6 +47,7 @@ class BeginBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: Password | None = None
     client: ClientBody | None = None
     replaces: Token | None = None
+    remembered: Token | None = None
     nonce: Annotated[str, Meta(max_length=256)] | None = None
 
 
@@ -101,6 +102,13 @@ class RegistrationWire(msgspec.Struct, frozen=True):
     token: str
 
 
+class RememberedWire(msgspec.Struct, frozen=True, kw_only=True):
+    """By what a browser is remembered from now on; the service's own pages get the token in a cookie."""
+
+    token: str | UnsetType = UNSET
+    expires_at: str
+
+
 class SignInWire(msgspec.Struct, frozen=True, kw_only=True):
     """A sign-in as its browser sees it."""
 
@@ -114,6 +122,8 @@ class SignInWire(msgspec.Struct, frozen=True, kw_only=True):
     challenge: ChallengeWire | None
     methods: tuple[MethodWire, ...]
     browser_token: str | UnsetType = UNSET
+    remember_days: int | UnsetType = UNSET
+    remembered: RememberedWire | UnsetType = UNSET
     result: str | UnsetType | None = UNSET
     registration: RegistrationWire | UnsetType = UNSET
 
@@ -202,6 +212,16 @@ class PrimaryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     method_id: Id
 
 
+class BrowserWire(msgspec.Struct, frozen=True, kw_only=True):
+    """A remembered browser, as its owner sees it."""
+
+    label: str
+    remembered_at: str
+    used_at: str | None
+    """When the second step was last left out there."""
+    expires_at: str
+
+
 class MeWire(msgspec.Struct, frozen=True, kw_only=True):
     """A person's own settings."""
 
@@ -210,19 +230,17 @@ class MeWire(msgspec.Struct, frozen=True, kw_only=True):
     state: UserState
     methods: tuple[MethodWire, ...]
     devices: tuple[DeviceWire, ...]
+    browsers: tuple[BrowserWire, ...]
 
 
 def checked_address(client: ClientBody | None) -> str | None:
     """The browser's address, in its one form. Raises InvalidRequest."""
     if client is None or client.ip is None:
         return None
-    try:
-        parsed = ipaddress.ip_address(client.ip)
-    except ValueError:
-        fault = Fault("/client/ip", "is not an IP address")
-        raise InvalidRequest("/client/ip is not an IP address.", faults=(fault,)) from None
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return str(mapped or parsed)
+    address = address_of(client.ip)
+    if address is None:
+        raise InvalidRequest("/client/ip is not an IP address.", faults=(Fault("/client/ip", "is not an IP address"),))
+    return address
 
 
 def method_wire(method: Method, primary: MethodId | None) -> MethodWire:
@@ -239,6 +257,16 @@ def method_wire(method: Method, primary: MethodId | None) -> MethodWire:
 def own_methods(user: User, methods: Methods) -> tuple[MethodWire, ...]:
     """All methods that a person can verify by, as they see them."""
     return tuple(method_wire(each, user.guard.primary) for each in usable_methods(user.guard, methods))
+
+
+def browser_wire(browser: RememberedBrowser) -> BrowserWire:
+    """A remembered browser as listed."""
+    return BrowserWire(
+        label=browser.label,
+        remembered_at=rfc3339(browser.made_at),
+        used_at=rfc3339(browser.used_at) if browser.former_hash else None,
+        expires_at=rfc3339(browser.expires_at),
+    )
 
 
 def challenge_wire(challenge: Challenge, delivery: DeliveryState, expires_at: str) -> ChallengeWire:
@@ -262,7 +290,7 @@ def sign_in_wire(
     application: str,
     methods: Methods,
     *,
-    browser_token: str | UnsetType = UNSET,
+    remember_days: int | UnsetType = UNSET,
     result: str | UnsetType | None = UNSET,
     registration: RegistrationWire | UnsetType = UNSET,
 ) -> SignInWire:
@@ -280,7 +308,7 @@ def sign_in_wire(
         expires_at=expires_at,
         challenge=challenge_wire(seen.challenge, seen.delivery, expires_at) if seen.challenge else None,
         methods=tuple(method_wire(each, primary) for each in other_methods(seen, methods)),
-        browser_token=browser_token,
+        remember_days=remember_days,
         result=result,
         registration=registration,
     )

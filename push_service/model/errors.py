@@ -11,7 +11,7 @@ and answers 500.
     ├── NotFound 404 ── UnknownChallenge · UnknownMethod · UnknownUser · UnknownApplication
     ├── MethodNotAllowed 405
     ├── Conflict 409 ── TooLate · ChallengeChanged · NoCodeDue · VerificationNotEnabled · RegistrationNeedsPassword ·
-    │                   LastMethod · NameTaken
+    │                   LastMethod · NameTaken · NotRememberable
     ├── BodyTooLarge 413 · UnsupportedMediaType 415 · IdempotencyKeyReused 422
     ├── Throttled 429 ── TooManyRequests · TooManyPending · TooManyPrompts · TooManyWaits
     └── Unavailable 503 ── Busy · StoreUnavailable
@@ -270,6 +270,13 @@ class NameTaken(Conflict):
 
     code = "name_taken"
     sentence = "There is a user of that name already."
+
+
+class NotRememberable(Conflict):
+    """This browser can't be remembered by this sign-in: it wasn't just approved in two steps, or that isn't offered."""
+
+    code = "not_rememberable"
+    sentence = "This browser can't be remembered now."
 
 
 class BodyTooLarge(ServiceError):

@@ -16,7 +16,16 @@ import msgspec
 
 from push_service.model.challenge import Challenge, MethodKind
 from push_service.model.errors import InvalidRequest
-from push_service.model.ids import AppPasswordId, BrowserId, ChallengeId, DeviceId, MethodId, SignInId, UserId
+from push_service.model.ids import (
+    ApplicationId,
+    AppPasswordId,
+    BrowserId,
+    ChallengeId,
+    DeviceId,
+    MethodId,
+    SignInId,
+    UserId,
+)
 from push_service.model.instant import Instant
 from push_service.model.sign_in import SignIn
 
@@ -123,8 +132,15 @@ class RememberedBrowser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     id: BrowserId
     token_hash: str
     former_hash: str | None = None
-    """Of the token before: who comes with it has a copy."""
+    """Of the token before, which stands for it a few seconds longer."""
+    salt: str = ""
+    """With which the present token was made from the one before."""
+    kept_by: ApplicationId
+    """Whose page keeps the token: `settings` for the service's own pages, whichever application they are opened for."""
     label: str
+    """The browser in words."""
+    made_at: Instant
+    used_at: Instant = Instant(0)
     expires_at: Instant
 
 
@@ -151,6 +167,8 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Keyed hashes of the recovery codes that are left."""
     bypass: Bypass | None = None
     browsers: tuple[RememberedBrowser, ...] = ()
+    forgotten_at: Instant = Instant(0)
+    """When all browsers were last forgotten: no sign-in of before is one to be remembered by."""
     ever_registered: bool = False
     reset_at: Instant | None = None
     """When an administrator last reset the methods."""

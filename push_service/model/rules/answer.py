@@ -150,6 +150,7 @@ def _heed_fraud(changes: Changes, sign_in: SignIn, given: SignedAnswer, policy: 
     for each in changes.live:
         changes.end(each, SignInEvent.CANCELLED, Actor.DEVICE, reason=Reason.FRAUD_REPORTED, source=given.device_id)
     changes.update_guard(muted_until=after(changes.now, policy.fraud_mute_seconds), activation=None)
+    changes.forget_browsers()
     changes.record(
         Audit(
             kind=AuditKind.FRAUD_REPORTED,

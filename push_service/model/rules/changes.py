@@ -165,11 +165,18 @@ class Changes:
         return over
 
     def take_back_results(self) -> None:
-        """Hand out no result of an earlier sign-in any more, and let none of them open the settings."""
+        """Hand out no result of an earlier sign-in any more, let none open the settings, and remember no browser."""
         self.withhold_results_since = after(self.now, -SETTINGS_READING_SECONDS)
+        self.forget_browsers()
+
+    def forget_browsers(self) -> None:
+        """Ask for the second step in every browser again, also in those that were just about to be remembered."""
+        self.update_guard(browsers=(), forgotten_at=self.now)
 
     def decision(self, reply: R, *, until: Instant | None = None, remove_user: bool = False) -> Decision[R]:
-        """The decision that writes all of it."""
+        """The decision that writes all of it. Where other methods verify than before, no browser is remembered."""
+        if _verifying(self.user) != _verifying(self._before):
+            self.forget_browsers()
         return Decision(
             reply=reply,
             user=self.user if self.user is not self._before else None,
@@ -195,6 +202,10 @@ class Changes:
         """Refuse, and record that: what has been settled and counted so far is written with it."""
         self.record(msgspec.structs.replace(audit, code=refusal.code))
         return msgspec.structs.replace(self.decision(_NO_REPLY), refusal=refusal)
+
+
+def _verifying(user: User) -> frozenset[MethodId]:
+    return frozenset(each.id for each in user.guard.methods if not each.disabled)
 
 
 _NO_REPLY: NoReturn = cast("NoReturn", None)

@@ -125,6 +125,13 @@ class PolicySettings(Section):
             raise ValueError("must not be the whole internet: that would be no second step for anyone")
         return value
 
+    @field_validator("call_pin_digits")
+    @classmethod
+    def _call_pin_digits(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("must be 0, or 2 to 8: one digit could be the 0 that reports fraud")
+        return value
+
     def to_policy(self) -> Policy:
         """What the rules are given."""
         return Policy(**{name: getattr(self, name) for name in Policy.__struct_fields__})

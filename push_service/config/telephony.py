@@ -19,3 +19,8 @@ class TelephonySettings(Section):
         default=None, alias="from", description="The number that texts and calls come from. Not used yet."
     )
     base_url: str | None = Field(default=None, description="Another address than the provider's. Not used yet.")
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether texts can be sent and calls placed."""
+        return self.account_sid is not None

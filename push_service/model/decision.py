@@ -33,6 +33,7 @@ class AuditKind(StrEnum):
     SIGN_IN_ASKED = "sign_in.asked"
     SIGN_IN_OUTCOME = "sign_in.outcome"
     SIGN_IN_REFUSED = "sign_in.refused"
+    CHALLENGE_UNDELIVERED = "challenge.undelivered"
     ANSWER_REFUSED = "answer.refused"
     SECOND_STEP_LEFT_OUT = "sign_in.second_step_left_out"
     FRAUD_REPORTED = "fraud.reported"
@@ -65,6 +66,8 @@ class Actor(StrEnum):
     BROWSER = "browser"
     APPLICATION = "application"
     DEVICE = "device"
+    PHONE = "phone"
+    """A telephone, by the provider's word."""
     OPERATOR = "operator"
     TIME = "time"
 

@@ -173,6 +173,10 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reset_at: Instant | None = None
     """When an administrator last reset the methods."""
 
+    def remembering(self, method_id: MethodId, use: TotpUse) -> Guard:
+        """The guard, with the latest step used of an authenticator app."""
+        return msgspec.structs.replace(self, totp={**self.totp, method_id: use})
+
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
     """A user's row."""

@@ -20,7 +20,7 @@ from push_service.model.method import KeyPress, Methods, Verdict
 from push_service.model.policy import Policy
 from push_service.model.rules import calls
 from push_service.model.sign_in import Reason
-from push_service.ports import Bus, MessageStore, Store, Topic
+from push_service.ports import Bus, Store, Topic
 
 
 class AnsweredBy(StrEnum):
@@ -69,16 +69,12 @@ _REASONS = {
 _STATES = {Status.SENT: DeliveryState.SENT, Status.DELIVERED: DeliveryState.DELIVERED}
 
 
-class CallStore(Store, MessageStore):
-    """What is needed of the store."""
-
-
 class Calls:
     """See the module; one object serves the whole process."""
 
     def __init__(
         self,
-        store: CallStore,
+        store: Store,
         bus: Bus,
         decisions: Decisions,
         policy: Policy,

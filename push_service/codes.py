@@ -7,17 +7,13 @@ from collections.abc import Callable
 from push_service.model.ids import MethodId
 from push_service.model.method import TypedCode
 from push_service.model.user import User
-from push_service.ports import MessageStore, Store
-
-
-class CodeStore(Store, MessageStore):
-    """What is needed of the store."""
+from push_service.ports import Store
 
 
 class Codes:
     """Used wherever a code is typed."""
 
-    def __init__(self, store: CodeStore, keyed_hash: Callable[[bytes], str]) -> None:
+    def __init__(self, store: Store, keyed_hash: Callable[[bytes], str]) -> None:
         """Read secrets here; `keyed_hash` makes what is kept of a code that is kept."""
         self._store, self._keyed_hash = store, keyed_hash
 

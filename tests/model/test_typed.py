@@ -9,7 +9,7 @@ import pytest
 from push_service.methods import ALL
 from push_service.model.challenge import ChallengeState, MethodKind
 from push_service.model.errors import NoCodeDue, TooManyPrompts, WrongCode
-from push_service.model.ids import ChallengeId
+from push_service.model.ids import ChallengeId, message_id
 from push_service.model.instant import after
 from push_service.model.message import About, Message, Via
 from push_service.model.method import TypedCode
@@ -59,7 +59,7 @@ def test_a_text_is_written_with_its_challenge_and_says_how_long_it_is_of_use() -
         expires_at=after(scene.now, 100),
         lease_until=after(scene.now, 3),
     )
-    assert message.id == challenge.id
+    assert message.id == message_id(challenge.id)
     assert decision.reply.sign_in.expires_at == message.expires_at
     assert (challenge.context, challenge.secret) == ("", CODE)
 

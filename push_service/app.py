@@ -104,7 +104,9 @@ class Server:
                 answers, core.registrar, core.keyring, store, self.waits, issuer=core.public_url, proxies=proxies
             ).routes(),
             *self.sockets.routes(),
-            *SettingsFrontend(core.registrar, idempotency, public_url=core.public_url, proxies=proxies).routes(),
+            *SettingsFrontend(
+                core.registrar, core.recovery, idempotency, public_url=core.public_url, proxies=proxies
+            ).routes(),
             *self.pages.routes(),
             *self.operations.routes(),
         ]

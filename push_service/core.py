@@ -31,6 +31,7 @@ from push_service.methods import offered
 from push_service.model.method import Methods
 from push_service.observability import Metrics, log_committed
 from push_service.ports import Bus, Topic
+from push_service.recovery import Recovery
 from push_service.registrar import Registrar
 from push_service.store import UnsafeDatabase
 from push_service.store.sqlite import SqliteStore
@@ -60,6 +61,7 @@ class Core:
     drafter: Drafter
     methods: Methods
     codes: Codes
+    recovery: Recovery
     metrics: Metrics
     hops: Hops
 
@@ -93,6 +95,7 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
         await keyring.open()
         drafter = Drafter(keyring, policy, public_url)
         applications = Applications(store, public_url)
+        codes = Codes(store, sealer.mac)
         methods = offered(telephony=settings.telephony.is_set_up)
         yield Core(
             settings=settings,
@@ -116,7 +119,8 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
             ),
             drafter=drafter,
             methods=methods,
-            codes=Codes(store, sealer.mac),
+            codes=codes,
+            recovery=Recovery(store, decisions, codes),
             metrics=metrics,
             hops=hops,
         )

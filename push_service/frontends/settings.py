@@ -15,22 +15,39 @@ from push_service.frontends import cookies, http
 from push_service.frontends.devices import device_wire
 from push_service.frontends.http import Route
 from push_service.frontends.idempotency import Idempotency, Remember
-from push_service.frontends.wire import ActivationWire, MeWire, NothingBody, PrimaryBody, browser_wire, own_methods
+from push_service.frontends.wire import (
+    ActivationWire,
+    MeWire,
+    NothingBody,
+    PrimaryBody,
+    RecoveryCodesWire,
+    browser_wire,
+    own_methods,
+)
 from push_service.model import errors
 from push_service.model.decision import Actor
 from push_service.model.ids import MethodId
 from push_service.model.instant import rfc3339
 from push_service.model.network import Networks
 from push_service.model.user import User
+from push_service.recovery import Recovery
 from push_service.registrar import IssuedActivation, Purpose, Registrar, Session
 
 
 class SettingsFrontend:
     """`/v1/me…`."""
 
-    def __init__(self, registrar: Registrar, idempotency: Idempotency, *, public_url: str, proxies: Networks) -> None:
+    def __init__(
+        self,
+        registrar: Registrar,
+        recovery: Recovery,
+        idempotency: Idempotency,
+        *,
+        public_url: str,
+        proxies: Networks,
+    ) -> None:
         """Translate for these use cases."""
-        self._registrar, self._idempotency = registrar, idempotency
+        self._registrar, self._recovery, self._idempotency = registrar, recovery, idempotency
         self._public_url, self._proxies = public_url, proxies
 
     def routes(self) -> list[Route]:
@@ -79,6 +96,15 @@ class SettingsFrontend:
                 errors=(errors.UnknownMethod, errors.LastMethod, *closed),
             ),
             route(
+                method="POST",
+                path="/v1/me/recovery-codes",
+                handle=self.issue_recovery_codes,
+                summary="Get ten codes to keep on paper, in place of those before",
+                replies={201: RecoveryCodesWire},
+                errors=(errors.IdempotencyKeyReused, *closed),
+                idempotent=True,
+            ),
+            route(
                 method="DELETE",
                 path="/v1/me/browsers",
                 handle=self.forget_browsers,
@@ -121,6 +147,18 @@ class SettingsFrontend:
         await self._registrar.remove_method(session, MethodId(request.match_info["id"]), source)
         return web.Response(status=204)
 
+    async def issue_recovery_codes(self, request: web.Request) -> web.StreamResponse:
+        """`POST /v1/me/recovery-codes`. No body, or an empty object."""
+        session = await self._session(request, Purpose.CHANGE)
+        if request.body_exists:
+            await http.read(request, NothingBody)
+        source = http.client_address(request, self._proxies)
+
+        async def work(remember: Remember[tuple[str, ...]] | None) -> tuple[str, ...]:
+            return await self._recovery.issue_codes(session.user, source, remember)
+
+        return await self._idempotency.answer(request, session.sign_in.id, b"", work, RecoveryCodesWire)
+
     async def forget_browsers(self, request: web.Request) -> web.StreamResponse:
         """`DELETE /v1/me/browsers`."""
         session = await self._session(request, Purpose.CHANGE)
@@ -139,6 +177,7 @@ class SettingsFrontend:
             state=user.state,
             methods=own_methods(user, self._registrar.methods),
             devices=tuple(device_wire(each) for each in devices),
+            recovery_codes_left=len(user.guard.recovery.macs) if user.guard.recovery else 0,
             browsers=tuple(browser_wire(each) for each in await self._registrar.remembered_browsers(user)),
         )
 

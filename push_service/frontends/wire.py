@@ -12,10 +12,10 @@ from push_service.model.challenge import Challenge, ChallengeState, DeliveryStat
 from push_service.model.errors import Fault, InvalidRequest
 from push_service.model.ids import MethodId
 from push_service.model.instant import rfc3339
-from push_service.model.method import Methods, PromptKind
+from push_service.model.method import Methods, PromptKind, registered_methods
 from push_service.model.network import address_of
 from push_service.model.sign_in import Notice, Reason, SignInState
-from push_service.model.user import Method, Password, RememberedBrowser, User, UserState, usable_methods
+from push_service.model.user import Method, Password, RememberedBrowser, User, UserState
 from push_service.model.view import Seen, other_methods, wire_version
 
 Text = Annotated[str, Meta(max_length=1024)]
@@ -223,6 +223,12 @@ class PrimaryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     method_id: Id
 
 
+class RecoveryCodesWire(msgspec.Struct, frozen=True):
+    """A fresh list of recovery codes, told once."""
+
+    codes: tuple[str, ...]
+
+
 class BrowserWire(msgspec.Struct, frozen=True, kw_only=True):
     """A remembered browser, as its owner sees it."""
 
@@ -241,6 +247,7 @@ class MeWire(msgspec.Struct, frozen=True, kw_only=True):
     state: UserState
     methods: tuple[MethodWire, ...]
     devices: tuple[DeviceWire, ...]
+    recovery_codes_left: int
     browsers: tuple[BrowserWire, ...]
 
 
@@ -266,8 +273,8 @@ def method_wire(method: Method, primary: MethodId | None) -> MethodWire:
 
 
 def own_methods(user: User, methods: Methods) -> tuple[MethodWire, ...]:
-    """All methods that a person can verify by, as they see them."""
-    return tuple(method_wire(each, user.guard.primary) for each in usable_methods(user.guard, methods))
+    """All methods that a person has registered and can verify by, as they see them."""
+    return tuple(method_wire(each, user.guard.primary) for each in registered_methods(user.guard, methods))
 
 
 def browser_wire(browser: RememberedBrowser) -> BrowserWire:

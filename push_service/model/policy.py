@@ -96,6 +96,12 @@ SETTINGS_READING_SECONDS = 3600
 LONGEST_CONNECTION_SECONDS = 30 * 86400
 """How long a device's newest socket is remembered. An older one that stood longer would not be told of a newer."""
 
+RECOVERY_CODES = 10
+"""How many recovery codes are on a list."""
+
+LONGEST_BYPASS_MINUTES = 1440
+"""How long a bypass can be good for at most."""
+
 REMEMBERED_BROWSERS = 10
 """How many browsers of a person are remembered; one more, and the one remembered longest ago is forgotten."""
 

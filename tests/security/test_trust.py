@@ -187,9 +187,9 @@ async def remembered(alice: Scene) -> str:
     return token
 
 
-async def state(alice: Scene, token: str, **more: object) -> str:
+async def state(alice: Scene, token: str, client: Json = AWAY) -> str:
     """What a begin with that token comes to."""
-    found: str = (await alice.begin(**{"client": AWAY, "remembered": token} | more)).body["state"]
+    found: str = (await alice.begin(client=client, remembered=token)).body["state"]
     return found
 
 

@@ -19,7 +19,7 @@ from push_service.model.instant import Instant, after
 from push_service.model.message import Message
 from push_service.model.policy import SETTINGS_READING_SECONDS
 from push_service.model.sign_in import TERMINAL, Reason, SignIn, SignInEvent
-from push_service.model.user import Guard, Pending, Snapshot, User, UserState
+from push_service.model.user import Guard, Pending, Snapshot, User, UserState, user_as_of
 from push_service.model.view import Seen
 
 R = TypeVar("R")
@@ -40,7 +40,7 @@ class Changes:
         """Start from a snapshot; sign-ins past their deadline are expired at once, with their record."""
         self.now = now
         self._before = snapshot.user
-        self.user: User = snapshot.user
+        self.user: User = user_as_of(snapshot.user, now)
         self._live: dict[SignInId, Pending] = {each.sign_in.id: each for each in snapshot.live}
         self._read = {each.challenge.id: each.challenge for each in snapshot.live if each.challenge}
         self._sign_ins: dict[SignInId, SignIn] = {}
@@ -148,7 +148,10 @@ class Changes:
             raise ValueError(msg)
         self._sign_ins[over.id] = over
         del self._live[over.id]
+        data = {"reason": reason.value} if reason else {}
         if pending.challenge and pending.challenge.state is ChallengeState.PENDING:
+            if event is SignInEvent.VERIFIED:
+                data["method"] = pending.challenge.kind.value
             self._challenges[pending.challenge.id] = pending.challenge.ended(
                 _CHALLENGE_ENDS[event], fell, reason=reason, answered_by=answered_by, answer_digest=answer_digest
             )
@@ -159,7 +162,7 @@ class Changes:
                 sign_in_id=over.id,
                 code=over.state.value,
                 source=source,
-                data={"reason": reason.value} if reason else {},
+                data=data,
             )
         )
         return over

@@ -32,7 +32,7 @@ from push_service.model.ids import ApplicationId
 from push_service.model.method import Methods
 from push_service.model.new_application import NewApplication
 from push_service.model.new_user import ImportLine, NewUser, check_password
-from push_service.model.rules import administration
+from push_service.model.rules import administration, trust
 from push_service.model.user import User, UserState, name_key, registrable_name_key
 from push_service.ports import APPLICATIONS, Bus, PasswordChecker, Store
 
@@ -157,6 +157,13 @@ class Administrator:
         """Revoke all of a person's app passwords; says how many there were. Raises UnknownUser."""
         user = await self.user(username)
         return await self._decisions.decide(user.id, administration.delete_app_passwords)
+
+    async def forget_browsers(self, username: str) -> int:
+        """Ask for the second step in all of the person's browsers again; how many that were. Raises UnknownUser."""
+        user = await self.user(username)
+        return await self._decisions.decide(
+            user.id, lambda snapshot, now: trust.forget(snapshot, now, Actor.OPERATOR, None)
+        )
 
     async def remove_user(self, username: str) -> None:
         """Remove the person with everything that is theirs. Raises UnknownUser."""

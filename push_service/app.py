@@ -68,7 +68,7 @@ class Server:
         self.leaving = False
         store, bus, proxies = core.store, core.bus, core.settings.trusted_proxies
         idempotency = Idempotency(store, core.sealer)
-        policy = core.settings.policy.to_policy()
+        policy = core.settings.to_policy()
         self.waits = Waits(bus)
         first_factor = FirstFactor(store, core.decisions, core.passwords, policy, core.hops)
         verifier = Verifier(
@@ -115,7 +115,9 @@ class Server:
                 answers, core.registrar, core.keyring, store, self.waits, issuer=core.public_url, proxies=proxies
             ).routes(),
             *self.sockets.routes(),
-            *SettingsFrontend(core.registrar, idempotency, public_url=core.public_url, proxies=proxies).routes(),
+            *SettingsFrontend(
+                core.registrar, core.recovery, idempotency, public_url=core.public_url, proxies=proxies
+            ).routes(),
             *EnrolmentFrontend(
                 core.enroller, core.registrar, idempotency, public_url=core.public_url, proxies=proxies
             ).routes(),

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
+from typing import NamedTuple
 
+from push_service.model.codes import PRINTED_CODE_BYTES, normal_code, printed_code
 from push_service.model.ids import MethodId
 from push_service.model.method import TypedCode
 from push_service.model.user import User
 from push_service.ports import Store
+
+
+class Drawn(NamedTuple):
+    """A fresh code, told once, and what is kept of it."""
+
+    code: str
+    mac: str
 
 
 class Codes:
@@ -23,8 +33,12 @@ class Codes:
 
     def mac(self, user: User, code: str) -> str:
         """What is kept of a one-time code: bound to the person, blanks, hyphens and capitals forgiven."""
-        normal = "".join(char for char in code.lower() if char.isalnum())
-        return self._keyed_hash(f"one-time code\n{user.id}\n{normal}".encode())
+        return self._keyed_hash(f"one-time code\n{user.id}\n{normal_code(code)}".encode())
+
+    def draw(self, user: User) -> Drawn:
+        """A fresh code to be printed."""
+        code = printed_code(secrets.token_bytes(PRINTED_CODE_BYTES))
+        return Drawn(code, self.mac(user, code))
 
     async def _secret(self, user: User, method_id: MethodId) -> str | None:
         method = next((each for each in user.guard.methods if each.id == method_id), None)

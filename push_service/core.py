@@ -32,6 +32,7 @@ from push_service.methods import offered
 from push_service.model.method import Methods
 from push_service.observability import Metrics, log_committed
 from push_service.ports import Bus, Topic
+from push_service.recovery import Recovery
 from push_service.registrar import Registrar
 from push_service.store import UnsafeDatabase
 from push_service.store.sqlite import SqliteStore
@@ -62,6 +63,7 @@ class Core:
     drafter: Drafter
     methods: Methods
     codes: Codes
+    recovery: Recovery
     metrics: Metrics
     hops: Hops
 
@@ -70,7 +72,7 @@ class Core:
 async def open_core(settings: Settings, *, port: int | None = None, logged: bool = False) -> AsyncIterator[Core]:
     """Open the store and wire the use cases. `port` is the one listened on, where the settings leave it to chance."""
     make_data_dir(settings)
-    policy = settings.policy.to_policy()
+    policy = settings.to_policy()
     public_url = settings.public_url or f"http://localhost:{port or settings.listen.port}"
     sealer = Sealer(settings.key or _key(settings))
     metrics = Metrics()
@@ -124,6 +126,7 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
             drafter=drafter,
             methods=methods,
             codes=codes,
+            recovery=Recovery(store, decisions, codes),
             metrics=metrics,
             hops=hops,
         )

@@ -19,6 +19,7 @@ from push_service.model import ids
 from push_service.model.application import Application
 from push_service.model.decision import Actor, Audit, AuditKind
 from push_service.model.errors import Busy, InvalidCredentials, InvalidRequest, ServiceError, TooManyRequests
+from push_service.model.ids import ApplicationId
 from push_service.model.policy import Policy, Rate
 from push_service.model.sign_in import Asker
 from push_service.model.throttle import Charge
@@ -47,6 +48,10 @@ class Begin(Presented, frozen=True, kw_only=True):
     by = Actor.BROWSER
 
     replaces: str | None = None
+    remembered: str | None = None
+    """The token by which this browser is remembered."""
+    kept_by: ApplicationId
+    """Whose page keeps that token."""
     nonce: str | None = None
     trace_parent: str | None = None
     """The trace that the request belongs to (W3C traceparent), where whoever sent it may name one."""

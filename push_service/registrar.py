@@ -35,11 +35,11 @@ from push_service.model.instant import Instant, after, rfc3339
 from push_service.model.label import label
 from push_service.model.method import Draft, Methods
 from push_service.model.policy import SETTINGS_CHANGE_SECONDS, SETTINGS_READING_SECONDS, Policy
-from push_service.model.rules import registration
+from push_service.model.rules import registration, trust
 from push_service.model.sign_in import SignIn, SignInState
 from push_service.model.throttle import Charge
 from push_service.model.tokens import sign_in_of
-from push_service.model.user import Activation, User
+from push_service.model.user import Activation, RememberedBrowser, User
 from push_service.model.view import Seen, as_of
 from push_service.ports import Duplicate, Store
 
@@ -300,6 +300,14 @@ class Registrar:
     async def devices(self, user: User) -> list[Device]:
         """A user's active devices."""
         return await self._store.devices(user.id)
+
+    async def remembered_browsers(self, user: User) -> tuple[RememberedBrowser, ...]:
+        """The browsers in which the user's password is enough now."""
+        return trust.remembered_browsers(user.guard, await self._store.now(), self._policy)
+
+    async def forget_browsers(self, user_id: UserId, source: str | None) -> None:
+        """Ask for the second step in all of one's browsers again."""
+        await self._decisions.decide(user_id, functools.partial(trust.forget, actor=Actor.BROWSER, source=source))
 
     async def _activated_before(
         self, device_id: DeviceId, bound_to: str | None, thumbprint: str

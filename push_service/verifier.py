@@ -28,14 +28,22 @@ from push_service.model.errors import (
     TooLate,
     TooManyWaits,
 )
-from push_service.model.ids import ChallengeId, MethodId, SignInId
+from push_service.model.ids import ApplicationId, ChallengeId, MethodId, SignInId
 from push_service.model.instant import Instant, seconds_between, unix
 from push_service.model.method import Methods, PromptKind
 from push_service.model.policy import MAX_WAITS, RESULT_SECONDS, Policy
-from push_service.model.rules import browser, typed
+from push_service.model.rules import browser, trust, typed
 from push_service.model.rules.begin import PASSWORD_ONLY, BeginRequest, begin
+from push_service.model.rules.trust import Presented
 from push_service.model.sign_in import Reason, SignInState
-from push_service.model.tokens import browser_token, registration_token, sign_in_of
+from push_service.model.tokens import (
+    browser_of,
+    browser_token,
+    registration_token,
+    remembered_token,
+    sign_in_of,
+    token_after,
+)
 from push_service.model.view import Seen, as_of, readable, result_until, wire_version, without_result
 from push_service.ports import Store, TokenSigner, Topic
 from push_service.waits import Look, Waiter, Waits
@@ -43,11 +51,20 @@ from push_service.waits import Look, Waiter, Waits
 RESULT_TYP = "sign-in-result+jwt"
 
 
+class RememberedAs(msgspec.Struct, frozen=True):
+    """The token by which a browser is remembered from now on, and until when at most."""
+
+    token: str
+    expires_at: Instant
+
+
 class Begun(msgspec.Struct, frozen=True):
-    """A sign-in with the secret that is told once, to whoever began it."""
+    """A sign-in with the secrets that are told once, to whoever began it."""
 
     seen: Seen
     browser_token: str
+    remembered: RememberedAs | None = None
+    """In place of the token that the browser came with, which is used up."""
 
 
 class _Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -155,17 +172,21 @@ class Verifier:
             proven=PASSWORD_ONLY if asked.password is not None else (),
             nonce=asked.nonce,
             replaces=former.sign_in.id if former else None,
+            remembered=_presented(asked),
             draft=self._drafter.draft(now, user.username, asked.application.name, asked.asker),
         )
         if former and former.user.id != user.id:
             await self._replace(former, asked.asker.ip)
 
-        keep = functools.partial(_compose, remember, token) if remember else None
+        def begun(seen: Seen) -> Begun:
+            return Begun(seen, token, _remembered_as(asked.remembered, seen))
+
+        keep = (lambda seen: remember(begun(seen))) if remember else None
         rule = functools.partial(begin, request=request, methods=self._methods, policy=self._policy)
         seen = await self._decisions.decide(user.id, rule, charges, keep)
         steps = BeginSteps(checked_at - begun_at, time.perf_counter() - begun_at)
         self._hops.begun(seen.sign_in, steps, asked.trace_parent)
-        return Begun(seen, token)
+        return begun(seen)
 
     async def look(self, sign_in_id: SignInId, token: str) -> tuple[Seen, Instant]:
         """The sign-in as its browser sees it now.
@@ -250,6 +271,28 @@ class Verifier:
             return seen
         raise TooLate(state=seen.sign_in.state.value)
 
+    async def remember_browser(self, sign_in_id: SignInId, token: str, kept_by: ApplicationId | None) -> RememberedAs:
+        """Remember the browser of an approved sign-in, for its application's page or whoever else keeps the token.
+
+        Raises InvalidToken, NotRememberable.
+        """
+        seen, _ = await self.look(sign_in_id, token)
+        browser_id = ids.browser_id()
+        given = remembered_token(browser_id)
+        rule = functools.partial(
+            trust.remember,
+            sign_in=seen.sign_in,
+            browser_id=browser_id,
+            token_hash=ids.digest(given),
+            kept_by=kept_by or seen.sign_in.application_id,
+            policy=self._policy,
+        )
+        return RememberedAs(given, (await self._decisions.decide(seen.user.id, rule)).expires_at)
+
+    def days_to_remember(self, seen: Seen, now: Instant) -> int:
+        """For how many days this sign-in's browser may be remembered once it is approved; 0: not at all."""
+        return trust.days_to_remember(seen.sign_in, now, self._policy)
+
     def result(self, seen: Seen, now: Instant) -> str | None:
         """The signed result of an approved sign-in, until it ends or was taken back."""
         sign_in = seen.sign_in
@@ -295,8 +338,30 @@ class Verifier:
         raise TooLate(state=seen.sign_in.state.value)
 
 
-def _compose(remember: Callable[[Begun], Remembered], token: str, seen: Seen) -> Remembered:
-    return remember(Begun(seen, token))
+def _presented(asked: Begin) -> Presented | None:
+    """The token of a remembered browser as the rule reads it, and what the next one would be."""
+    token = asked.remembered
+    if token is None:
+        return None
+    salt = ids.secret_token("salt")
+    return Presented(
+        browser_id=browser_of(token),
+        token_hash=ids.digest(token),
+        kept_by=asked.kept_by,
+        salt=salt,
+        next_hash=ids.digest(token_after(token, salt)),
+    )
+
+
+def _remembered_as(token: str | None, seen: Seen) -> RememberedAs | None:
+    """The token that took the place of the one by which this sign-in was approved, if it was by one."""
+    if token is None or seen.sign_in.state is not SignInState.APPROVED:
+        return None
+    for each in seen.user.guard.browsers:
+        following = token_after(token, each.salt)
+        if hmac.compare_digest(ids.digest(following), each.token_hash):
+            return RememberedAs(following, each.expires_at)
+    return None
 
 
 def _if_any(remember: Callable[[Seen], Remembered], seen: Seen | None) -> Remembered | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,6 +53,14 @@ def with_core(context: typer.Context, use: Callable[[Core], Awaitable[T]]) -> T:
             return await use(core)
 
     return asyncio.run(run())
+
+
+def account_of_the_machine() -> str:
+    """Who runs this command, as the machine knows them; what they say of themselves is not asked."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's account often has no name
+        return str(os.getuid())
 
 
 def say(text: str) -> None:

@@ -11,6 +11,7 @@ import typer
 from push_service.commands.running import (
     JsonOption,
     PasswordStdinOption,
+    account_of_the_machine,
     new_password,
     print_columns,
     print_json,
@@ -22,11 +23,13 @@ from push_service.model.device import Device
 from push_service.model.errors import InvalidRequest
 from push_service.model.instant import rfc3339
 from push_service.model.new_user import NewUser
+from push_service.model.policy import LONGEST_BYPASS_MINUTES
 from push_service.model.user import User, UserState
 
 if TYPE_CHECKING:
     from push_service.administrator import StateChange
     from push_service.core import Core
+    from push_service.recovery import IssuedBypass
     from push_service.registrar import IssuedActivation
 
 app = typer.Typer(help="People who sign in.", no_args_is_help=True)
@@ -91,6 +94,13 @@ class ActivationView(msgspec.Struct, frozen=True):
 
     code: str
     uri: str
+    expires_at: str
+
+
+class BypassView(msgspec.Struct, frozen=True):
+    """A one-time bypass."""
+
+    code: str
     expires_at: str
 
 
@@ -267,6 +277,41 @@ def delete_app_passwords(context: typer.Context, name: NameArgument, *, json: Js
     if count == 0:
         say(f"{user.username} had none.")
     _told(user, "has no app passwords any more", json=json)
+
+
+@app.command()
+def bypass(
+    context: typer.Context,
+    name: NameArgument,
+    *,
+    minutes: Annotated[int, typer.Option(min=1, max=LONGEST_BYPASS_MINUTES, help="How long it can be used.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is recorded.")],
+    json: JsonOption = False,
+) -> None:
+    """Print a code by which a person who is locked out signs in once; a newer one takes its place."""
+
+    async def issue(core: Core) -> IssuedBypass:
+        user = await core.administrator.user(name)
+        return await core.recovery.issue_bypass(user, minutes, reason, account_of_the_machine())
+
+    issued = with_core(context, issue)
+    expires = rfc3339(issued.expires_at)
+    if json:
+        print_json(BypassView(issued.code, expires))
+        return
+    tell(issued.code)
+    say(f"{name} types it under Other verification options, once, before {expires}. Make sure who asks.")
+
+
+@app.command()
+def forget_browsers(context: typer.Context, name: NameArgument, *, json: JsonOption = False) -> None:
+    """Ask for the second step again in every browser that a person had remembered."""
+
+    async def change(core: Core) -> User:
+        await core.administrator.forget_browsers(name)
+        return await core.administrator.user(name)
+
+    _told(with_core(context, change), "has no remembered browsers any more", json=json)
 
 
 @app.command()

@@ -8,7 +8,7 @@ by the command line, which hands the result to the composition root.
 
 from __future__ import annotations
 
-from push_service.config.kinds import PREFIX, Endpoint, InvalidSettings, LogFormat, LogLevel, Networks
+from push_service.config.kinds import PREFIX, Endpoint, InvalidSettings, LogFormat, LogLevel
 from push_service.config.loading import load, make_data_dir, names, unread_names
 from push_service.config.settings import BETWEEN_PROCESSES, Settings, postgres_url
 
@@ -19,7 +19,6 @@ __all__ = [
     "InvalidSettings",
     "LogFormat",
     "LogLevel",
-    "Networks",
     "Settings",
     "load",
     "make_data_dir",

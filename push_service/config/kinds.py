@@ -5,17 +5,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, PlainValidator
 
+from push_service.model.network import Networks, network_of
 from push_service.model.phone_number import all_countries
 from push_service.model.policy import Rate
-
-Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 PREFIX = "PUSH_SERVICE_"
 FOR_EVERYONE = 0o007
@@ -99,7 +97,7 @@ def networks(value: object) -> Networks:
     found = items(value)
     if not isinstance(found, list | tuple):
         raise ValueError("must be networks such as 10.0.0.0/8,fd00::/8")  # noqa: TRY004
-    return tuple(ipaddress.ip_network(each) for each in found)
+    return tuple(network_of(each) for each in found)
 
 
 def _countries(value: object) -> tuple[str, ...]:

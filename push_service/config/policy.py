@@ -9,7 +9,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from push_service.config.kinds import DAY, OneRate, Section, SomeCountries, SomeRates, lower
+from push_service.config.kinds import DAY, OneRate, Section, SomeCountries, SomeNetworks, SomeRates, lower
+from push_service.model.network import Networks
 from push_service.model.policy import MAX_SIGN_IN_SECONDS, Confirm, Policy
 
 _POLICY = Policy()
@@ -110,6 +111,23 @@ class PolicySettings(Section):
         le=30 * DAY,
         description="How long after an administrator's reset an enforced account may register anew.",
     )
+    trusted_networks: SomeNetworks = Field(
+        default=_POLICY.trusted_networks,
+        description="Networks (CIDR) from which a registered person's password is enough.",
+    )
+    remember_browser_days: int = Field(
+        default=_POLICY.remember_browser_days,
+        ge=0,
+        le=365,
+        description="How many days a browser may be remembered, so that the password is enough there; 0: never.",
+    )
+
+    @field_validator("trusted_networks")
+    @classmethod
+    def _not_everybody(cls, value: Networks) -> Networks:
+        if any(each.prefixlen == 0 for each in value):
+            raise ValueError("must not be the whole internet: that would be no second step for anyone")
+        return value
 
     @field_validator("call_pin_digits")
     @classmethod

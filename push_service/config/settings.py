@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 from pydantic import BeforeValidator, Field, PlainValidator, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -20,6 +21,8 @@ from push_service.config.policy import PolicySettings
 from push_service.config.showing import shown
 from push_service.config.telephony import TelephonySettings
 from push_service.crypto.sealing import key_from_text
+from push_service.model.network import without
+from push_service.model.policy import Policy
 from push_service.model.web_address import origin
 
 BETWEEN_PROCESSES: tuple[str, ...] = ("redis://", "rediss://", "redis+cluster://", "rediss+cluster://")
@@ -195,6 +198,18 @@ class Settings(BaseSettings):
         if self.encryption_key is not None and self.encryption_key_file is not None:
             raise ValueError(f"{PREFIX}ENCRYPTION_KEY: give the key or ENCRYPTION_KEY_FILE, not both")
         return self
+
+    @model_validator(mode="after")
+    def _trusted_networks_are_no_proxies(self) -> Settings:
+        for each in self.policy.trusted_networks:
+            if not without((each,), self.trusted_proxies):
+                raise ValueError(f"{PREFIX}POLICY__TRUSTED_NETWORKS: {each} is of TRUSTED_PROXIES")
+        return self
+
+    def to_policy(self) -> Policy:
+        """What the rules are given. A proxy's own address is nobody's: whoever seems to be there is not trusted."""
+        policy = self.policy.to_policy()
+        return msgspec.structs.replace(policy, trusted_networks=without(policy.trusted_networks, self.trusted_proxies))
 
     @property
     def on_postgres(self) -> bool:

@@ -16,6 +16,7 @@ from push_service.frontends.http import Networks
 from push_service.model.account_states import Purpose as ClientPurpose
 from push_service.model.application import ADMINISTRATION
 from push_service.model.errors import InvalidClient, TwoStepSignInRequired
+from push_service.model.network import Networks
 from push_service.registrar import Purpose, Registrar, Session
 
 PREFIX = "/v1/admin"

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from push_service.app_passwords import AppPasswords, Made
 from push_service.frontends import cookies, http
-from push_service.frontends.http import Networks, Route
+from push_service.frontends.http import Route
 from push_service.frontends.idempotency import Idempotency, Remember
 from push_service.frontends.wire import AppPasswordBody, AppPasswordListWire, AppPasswordWire, MadeAppPasswordWire
 from push_service.model import errors
@@ -16,6 +16,7 @@ from push_service.model.app_password import AppPassword
 from push_service.model.errors import FreshSignInRequired
 from push_service.model.ids import AppPasswordId
 from push_service.model.instant import rfc3339
+from push_service.model.network import Networks
 from push_service.registrar import Purpose, Registrar, Session
 from push_service.strict_json import decode
 

@@ -14,7 +14,7 @@ from push_service.delivery.frames import challenge_document
 from push_service.delivery.line import asked_on_phone
 from push_service.drafts import Context
 from push_service.frontends import http
-from push_service.frontends.http import Networks, Route
+from push_service.frontends.http import Route
 from push_service.frontends.sign_in import LARGEST_VERSION, MAX_WAIT, WaitQuery
 from push_service.frontends.wire import (
     ActivateBody,
@@ -30,6 +30,7 @@ from push_service.model.decision import Actor
 from push_service.model.device import Device, PublicKey
 from push_service.model.errors import InvalidKey, InvalidProof, UnknownDevice
 from push_service.model.instant import Instant, rfc3339, seconds_between
+from push_service.model.network import Networks
 from push_service.model.rules.answer import AnswerOutcome
 from push_service.model.user import Pending
 from push_service.model.view import device_version

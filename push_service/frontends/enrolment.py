@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from push_service.enroller import APPS, PHONES, Enroller, OpenedApp
 from push_service.frontends import http, qr
-from push_service.frontends.http import Networks, Route
+from push_service.frontends.http import Route
 from push_service.frontends.idempotency import Idempotency, Remember
 from push_service.frontends.settings import me_wire
 from push_service.frontends.settings_door import CLOSED, SettingsDoor
@@ -21,6 +21,7 @@ from push_service.model.challenge import MethodKind
 from push_service.model.ids import MethodId
 from push_service.model.instant import rfc3339
 from push_service.model.message import Via
+from push_service.model.network import Networks
 from push_service.model.new_phone import NewPhone
 from push_service.model.otpauth import MAX_URI
 from push_service.model.rules.enrolment import Opened
@@ -167,7 +168,7 @@ class EnrolmentFrontend:
         body = await http.read(request, ConfirmBody)
         source = http.client_address(request, self._proxies)
         user = await self._enroller.confirm(session, MethodId(request.match_info["id"]), kinds, body.code, source)
-        return http.json_reply(me_wire(user, await self._registrar.devices(user), self._registrar.methods))
+        return http.json_reply(await me_wire(self._registrar, user))
 
 
 def _phone_wire(opened: Opened) -> PhoneWire:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import ipaddress
 import itertools
 import logging
 import secrets
@@ -35,6 +34,7 @@ from push_service.model.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from push_service.model.network import Networks, address_of, within
 
 T = TypeVar("T")
 
@@ -43,7 +43,6 @@ BODY_SECONDS = 10.0
 PROBLEM = "application/problem+json"
 JSON = "application/json"
 
-Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Observe = Callable[[web.Request, int, float, str | None], None]
 """Is told of each answer: its status, how many seconds it took, and the code if it is a refusal."""
@@ -269,12 +268,12 @@ def whole_number(request: web.Request, name: str, largest: int) -> int | None:
 
 def client_address(request: web.Request, proxies: Networks) -> str | None:
     """Where the request comes from: the peer, or behind listed proxies the right-most hop that isn't one of them."""
-    address = request.remote and (_address(request.remote) or request.remote)
+    address = request.remote and (address_of(request.remote) or request.remote)
     if not proxies or not address:
         return address
     hops = [hop.strip() for header in request.headers.getall("X-Forwarded-For", []) for hop in header.split(",")]
-    while hops and _listed(address, proxies):
-        hop = _address(hops.pop())
+    while hops and within(address, proxies):
+        hop = address_of(hops.pop())
         if hop is None:
             break
         address = hop
@@ -290,22 +289,7 @@ def trace_parent(request: web.Request, proxies: Networks, *, trusted: bool) -> s
     named = request.headers.get("traceparent")
     if named is None:
         return None
-    peer = request.remote and _address(request.remote)
-    return named if trusted or (peer and _listed(peer, proxies)) else None
-
-
-def _listed(address: str, proxies: Networks) -> bool:
-    parsed = ipaddress.ip_address(address)
-    return any(parsed in network for network in proxies)
-
-
-def _address(text: str) -> str | None:
-    try:
-        parsed = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return str(mapped or parsed)
+    return named if trusted or within(address_of(request.remote or ""), proxies) else None
 
 
 def _whole_seconds(refusal: ServiceError) -> int | None:

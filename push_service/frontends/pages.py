@@ -20,7 +20,7 @@ from push_service.frontends import cookies, http
 from push_service.frontends.http import Route
 from push_service.frontends.idempotency import Idempotency, Remember
 from push_service.frontends.sign_in import BEGIN_ERRORS, SignInFrontend
-from push_service.frontends.wire import BeginBody, SignInWire
+from push_service.frontends.wire import BeginBody, RememberedWire, SignInWire
 from push_service.frontends.words import words
 from push_service.model import errors
 from push_service.model.application import SETTINGS, Application
@@ -136,16 +136,21 @@ class PagesFrontend:
         asked = self._sign_in.asked(request, body, application, trusted=False)
         if asked.password is None:
             raise InvalidRequest("A password is needed.")
-        former = request.cookies.get(cookies.NAME)
+        asked = msgspec.structs.replace(
+            asked,
+            replaces=request.cookies.get(cookies.NAME),
+            remembered=cookies.remembered_token(request),
+            kept_by=SETTINGS,
+        )
         caller = f"page {application.id} {asked.address}"
 
         async def work(remember: Remember[Begun] | None) -> Begun:
-            return await self._verifier.begin(msgspec.structs.replace(asked, replaces=former), remember)
+            return await self._verifier.begin(asked, remember)
 
         answer = await self._idempotency.answer(
             request, caller, raw, work, lambda begun: self._sign_in.begun_wire(begun, application.name)
         )
-        return _with_cookie(answer)
+        return _with_cookies(answer)
 
     async def security_page(self, request: web.Request) -> web.StreamResponse:
         """`GET /security`."""
@@ -183,12 +188,15 @@ class PagesFrontend:
         return response
 
 
-def _with_cookie(answer: web.Response) -> web.Response:
-    """The same answer, its token moved to where no script can read it."""
+def _with_cookies(answer: web.Response) -> web.Response:
+    """The same answer, its tokens moved to where no script can read them."""
     document = msgspec.json.decode(answer.text or "", type=dict[str, msgspec.Raw])
     token = msgspec.json.decode(document.pop("browser_token"), type=str)
+    remembered = msgspec.json.decode(document.pop("remembered", b"null"), type=RememberedWire | None)
     response = http.json_reply(document, answer.status)
     cookies.set_token(response, token)
+    if remembered:
+        cookies.set_remembered(response, str(remembered.token), remembered.expires_at)
     return response
 
 

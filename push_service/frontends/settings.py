@@ -6,33 +6,49 @@ Open to a fresh two-step sign-in that was begun for them, and, for a first regis
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 from aiohttp import web
 
 from push_service.frontends import http, qr
 from push_service.frontends.devices import device_wire
-from push_service.frontends.http import Networks, Route
+from push_service.frontends.http import Route
 from push_service.frontends.idempotency import Idempotency, Remember
 from push_service.frontends.settings_door import CLOSED, SettingsDoor
-from push_service.frontends.wire import ActivationWire, MeWire, NothingBody, PrimaryBody, SuggestedWire, own_methods
+from push_service.frontends.wire import (
+    ActivationWire,
+    MeWire,
+    NothingBody,
+    PrimaryBody,
+    RecoveryCodesWire,
+    SuggestedWire,
+    browser_wire,
+    own_methods,
+)
 from push_service.model import errors
 from push_service.model.decision import Actor
-from push_service.model.device import Device
 from push_service.model.ids import MethodId
 from push_service.model.instant import rfc3339
-from push_service.model.method import Methods
+from push_service.model.network import Networks
 from push_service.model.phone_number import masked
 from push_service.model.user import User
+from push_service.recovery import Recovery
 from push_service.registrar import IssuedActivation, Purpose, Registrar
 
 
 class SettingsFrontend:
     """`/v1/me…`."""
 
-    def __init__(self, registrar: Registrar, idempotency: Idempotency, *, public_url: str, proxies: Networks) -> None:
+    def __init__(
+        self,
+        registrar: Registrar,
+        recovery: Recovery,
+        idempotency: Idempotency,
+        *,
+        public_url: str,
+        proxies: Networks,
+    ) -> None:
         """Translate for these use cases."""
-        self._registrar, self._idempotency = registrar, idempotency
+        self._registrar, self._recovery, self._idempotency = registrar, recovery, idempotency
         self._door, self._proxies = SettingsDoor(registrar, public_url), proxies
 
     def routes(self) -> list[Route]:
@@ -73,6 +89,23 @@ class SettingsFrontend:
                 replies={204: None},
                 errors=(errors.UnknownMethod, errors.LastMethod, *CLOSED),
             ),
+            route(
+                method="POST",
+                path="/v1/me/recovery-codes",
+                handle=self.issue_recovery_codes,
+                summary="Get ten codes to keep on paper, in place of those before",
+                replies={201: RecoveryCodesWire},
+                errors=(errors.IdempotencyKeyReused, *CLOSED),
+                idempotent=True,
+            ),
+            route(
+                method="DELETE",
+                path="/v1/me/browsers",
+                handle=self.forget_browsers,
+                summary="Ask for the second step in every browser again",
+                replies={204: None},
+                errors=CLOSED,
+            ),
         ]
 
     async def look(self, request: web.Request) -> web.StreamResponse:
@@ -108,22 +141,42 @@ class SettingsFrontend:
         await self._registrar.remove_method(session, MethodId(request.match_info["id"]), source)
         return web.Response(status=204)
 
+    async def issue_recovery_codes(self, request: web.Request) -> web.StreamResponse:
+        """`POST /v1/me/recovery-codes`. No body, or an empty object."""
+        session = await self._door.session(request, Purpose.CHANGE)
+        if request.body_exists:
+            await http.read(request, NothingBody)
+        source = http.client_address(request, self._proxies)
+
+        async def work(remember: Remember[tuple[str, ...]] | None) -> tuple[str, ...]:
+            return await self._recovery.issue_codes(session.user, source, remember)
+
+        return await self._idempotency.answer(request, session.sign_in.id, b"", work, RecoveryCodesWire)
+
+    async def forget_browsers(self, request: web.Request) -> web.StreamResponse:
+        """`DELETE /v1/me/browsers`."""
+        session = await self._door.session(request, Purpose.CHANGE)
+        await self._registrar.forget_browsers(session.user.id, http.client_address(request, self._proxies))
+        return web.Response(status=204)
+
     async def _me(self, user: User) -> MeWire:
-        return me_wire(user, await self._registrar.devices(user), self._registrar.methods)
+        return await me_wire(self._registrar, user)
 
 
-def me_wire(user: User, devices: Sequence[Device], methods: Methods) -> MeWire:
-    """A person's own settings."""
+async def me_wire(registrar: Registrar, user: User) -> MeWire:
+    """A person's own settings, as read now."""
     return MeWire(
         id=user.id,
         username=user.username,
         state=user.state,
-        methods=own_methods(user, methods),
-        devices=tuple(device_wire(each) for each in devices),
+        methods=own_methods(user, registrar.methods),
+        devices=tuple(device_wire(each) for each in await registrar.devices(user)),
         suggested=SuggestedWire(
             mobile=masked(user.mobile) if user.mobile else None,
             office=masked(user.office) if user.office else None,
         ),
+        recovery_codes_left=len(user.guard.recovery.macs) if user.guard.recovery else 0,
+        browsers=tuple(browser_wire(each) for each in await registrar.remembered_browsers(user)),
     )
 
 

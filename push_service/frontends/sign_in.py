@@ -9,31 +9,33 @@ from aiohttp import web
 
 from push_service.applications import Applications
 from push_service.first_factor import Begin
-from push_service.frontends import asker, http
-from push_service.frontends.cookies import token_for
+from push_service.frontends import asker, cookies, http
 from push_service.frontends.gate import Gate
-from push_service.frontends.http import Networks, Route
+from push_service.frontends.http import Route
 from push_service.frontends.idempotency import Idempotency, Remember
 from push_service.frontends.wire import (
     BeginBody,
     ChooseBody,
     CodeBody,
+    NothingBody,
     RegistrationWire,
+    RememberedWire,
     SignInWire,
     checked_address,
     sign_in_wire,
 )
 from push_service.model import errors
-from push_service.model.application import Application
+from push_service.model.application import SETTINGS, Application
 from push_service.model.errors import InvalidRequest
 from push_service.model.ids import ChallengeId, MethodId, SignInId
-from push_service.model.instant import Instant
+from push_service.model.instant import Instant, rfc3339
+from push_service.model.network import Networks
 from push_service.model.sign_in import SignInState
 from push_service.model.tokens import registration_token
 from push_service.model.view import Seen, wire_version
 from push_service.ports import Store
 from push_service.strict_json import decode
-from push_service.verifier import Begun, Verifier
+from push_service.verifier import Begun, RememberedAs, Verifier
 
 MAX_WAIT = 60
 COMMENT_SECONDS = 15.0
@@ -143,6 +145,14 @@ class SignInFrontend:
                 errors=(errors.WrongCode, errors.NoCodeDue, errors.TooLate, *one),
             ),
             route(
+                method="POST",
+                path="/v1/sign-ins/{id}/remember",
+                handle=self.remember,
+                summary="Ask for no second step in this browser for some days",
+                replies={201: RememberedWire},
+                errors=(errors.NotRememberable, *one),
+            ),
+            route(
                 method="DELETE",
                 path="/v1/sign-ins/{id}",
                 handle=self.withdraw,
@@ -184,6 +194,8 @@ class SignInFrontend:
             asker=asker.described(address, agent if trusted else request.headers.get("User-Agent")),
             address=address,
             replaces=body.replaces,
+            remembered=body.remembered,
+            kept_by=application.id,
             nonce=body.nonce,
             trace_parent=http.trace_parent(request, self._proxies, trusted=trusted),
         )
@@ -191,7 +203,8 @@ class SignInFrontend:
     def begun_wire(self, begun: Begun, application: str) -> SignInWire:
         """The 201: the only answer with the browser's token in it."""
         shown = self._wire(begun.seen, application, begun.seen.sign_in.begun_at, begun.browser_token)
-        return msgspec.structs.replace(shown, browser_token=begun.browser_token)
+        remembered = remembered_wire(begun.remembered) if begun.remembered else msgspec.UNSET
+        return msgspec.structs.replace(shown, browser_token=begun.browser_token, remembered=remembered)
 
     async def look(self, request: web.Request) -> web.StreamResponse:
         """`GET /v1/sign-ins/{id}`."""
@@ -253,6 +266,19 @@ class SignInFrontend:
         body = await http.read(request, CodeBody)
         return http.json_reply(await self.shown(await self._verifier.type_code(sign_in_id, token, body.code), token))
 
+    async def remember(self, request: web.Request) -> web.StreamResponse:
+        """`POST /v1/sign-ins/{id}/remember`. No body, or an empty object. By a page of ours: kept in a cookie."""
+        sign_in_id, token = self._named(request, changing=True)
+        if request.body_exists:
+            await http.read(request, NothingBody)
+        ours = "Authorization" not in request.headers
+        known = remembered_wire(await self._verifier.remember_browser(sign_in_id, token, SETTINGS if ours else None))
+        if not ours:
+            return http.json_reply(known, 201)
+        response = http.json_reply(msgspec.structs.replace(known, token=msgspec.UNSET), 201)
+        cookies.set_remembered(response, str(known.token), known.expires_at)
+        return response
+
     async def withdraw(self, request: web.Request) -> web.StreamResponse:
         """`DELETE /v1/sign-ins/{id}`."""
         sign_in_id, token = self._named(request, changing=True)
@@ -266,10 +292,12 @@ class SignInFrontend:
     def _wire(self, seen: Seen, application: str, now: Instant, token: str) -> SignInWire:
         state = seen.sign_in.state
         registering = state is SignInState.REGISTRATION_REQUIRED
+        days = self._verifier.days_to_remember(seen, now)
         return sign_in_wire(
             seen,
             application,
             self._verifier.methods,
+            remember_days=days or msgspec.UNSET,
             result=self._verifier.result(seen, now) if state is SignInState.APPROVED else msgspec.UNSET,
             registration=RegistrationWire(f"{self._public_url}/registration", registration_token(token))
             if registering
@@ -282,7 +310,7 @@ class SignInFrontend:
 
     def _named(self, request: web.Request, *, changing: bool = False) -> tuple[SignInId, str]:
         sign_in_id = SignInId(request.match_info["id"])
-        return sign_in_id, token_for(request, sign_in_id, self._public_url, changing=changing)
+        return sign_in_id, cookies.token_for(request, sign_in_id, self._public_url, changing=changing)
 
     async def _application(self, request: web.Request, body: BeginBody) -> tuple[Application, bool]:
         """Who asks: an application that authenticates, or a public one by its page's origin."""
@@ -293,3 +321,8 @@ class SignInFrontend:
         if body.application not in {None, application.id}:
             raise InvalidRequest("The body names another application than the one that authenticates.")
         return application, True
+
+
+def remembered_wire(remembered: RememberedAs) -> RememberedWire:
+    """A token as it is told, once."""
+    return RememberedWire(token=remembered.token, expires_at=rfc3339(remembered.expires_at))

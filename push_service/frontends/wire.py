@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated
 
 import msgspec
@@ -14,9 +13,10 @@ from push_service.model.challenge import Challenge, ChallengeState, DeliveryStat
 from push_service.model.errors import Fault, InvalidRequest
 from push_service.model.ids import MethodId
 from push_service.model.instant import rfc3339
-from push_service.model.method import Methods, PromptKind
+from push_service.model.method import Methods, PromptKind, registered_methods
+from push_service.model.network import address_of
 from push_service.model.sign_in import Notice, Reason, SignInState
-from push_service.model.user import Method, Password, User, UserState, usable_methods
+from push_service.model.user import Method, Password, RememberedBrowser, User, UserState
 from push_service.model.view import Seen, other_methods, wire_version
 
 Text = Annotated[str, Meta(max_length=1024)]
@@ -51,6 +51,7 @@ class BeginBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: Password | None = None
     client: ClientBody | None = None
     replaces: Token | None = None
+    remembered: Token | None = None
     nonce: Annotated[str, Meta(max_length=256)] | None = None
 
 
@@ -122,6 +123,13 @@ class RegistrationWire(msgspec.Struct, frozen=True):
     token: str
 
 
+class RememberedWire(msgspec.Struct, frozen=True, kw_only=True):
+    """By what a browser is remembered from now on; the service's own pages get the token in a cookie."""
+
+    token: str | UnsetType = UNSET
+    expires_at: str
+
+
 class SignInWire(msgspec.Struct, frozen=True, kw_only=True):
     """A sign-in as its browser sees it."""
 
@@ -135,6 +143,8 @@ class SignInWire(msgspec.Struct, frozen=True, kw_only=True):
     challenge: ChallengeWire | None
     methods: tuple[MethodWire, ...]
     browser_token: str | UnsetType = UNSET
+    remember_days: int | UnsetType = UNSET
+    remembered: RememberedWire | UnsetType = UNSET
     result: str | UnsetType | None = UNSET
     registration: RegistrationWire | UnsetType = UNSET
 
@@ -272,6 +282,22 @@ class ClientSignInWire(msgspec.Struct, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
 
 
+class RecoveryCodesWire(msgspec.Struct, frozen=True):
+    """A fresh list of recovery codes, told once."""
+
+    codes: tuple[str, ...]
+
+
+class BrowserWire(msgspec.Struct, frozen=True, kw_only=True):
+    """A remembered browser, as its owner sees it."""
+
+    label: str
+    remembered_at: str
+    used_at: str | None
+    """When the second step was last left out there."""
+    expires_at: str
+
+
 class MeWire(msgspec.Struct, frozen=True, kw_only=True):
     """A person's own settings."""
 
@@ -281,19 +307,18 @@ class MeWire(msgspec.Struct, frozen=True, kw_only=True):
     methods: tuple[MethodWire, ...]
     devices: tuple[DeviceWire, ...]
     suggested: SuggestedWire
+    recovery_codes_left: int
+    browsers: tuple[BrowserWire, ...]
 
 
 def checked_address(client: ClientBody | None) -> str | None:
     """The browser's address, in its one form. Raises InvalidRequest."""
     if client is None or client.ip is None:
         return None
-    try:
-        parsed = ipaddress.ip_address(client.ip)
-    except ValueError:
-        fault = Fault("/client/ip", "is not an IP address")
-        raise InvalidRequest("/client/ip is not an IP address.", faults=(fault,)) from None
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return str(mapped or parsed)
+    address = address_of(client.ip)
+    if address is None:
+        raise InvalidRequest("/client/ip is not an IP address.", faults=(Fault("/client/ip", "is not an IP address"),))
+    return address
 
 
 def method_wire(method: Method, primary: MethodId | None) -> MethodWire:
@@ -308,8 +333,18 @@ def method_wire(method: Method, primary: MethodId | None) -> MethodWire:
 
 
 def own_methods(user: User, methods: Methods) -> tuple[MethodWire, ...]:
-    """All methods that a person can verify by, as they see them."""
-    return tuple(method_wire(each, user.guard.primary) for each in usable_methods(user.guard, methods))
+    """All methods that a person has registered and can verify by, as they see them."""
+    return tuple(method_wire(each, user.guard.primary) for each in registered_methods(user.guard, methods))
+
+
+def browser_wire(browser: RememberedBrowser) -> BrowserWire:
+    """A remembered browser as listed."""
+    return BrowserWire(
+        label=browser.label,
+        remembered_at=rfc3339(browser.made_at),
+        used_at=rfc3339(browser.used_at) if browser.former_hash else None,
+        expires_at=rfc3339(browser.expires_at),
+    )
 
 
 def challenge_wire(challenge: Challenge, delivery: DeliveryState, expires_at: str) -> ChallengeWire:
@@ -341,7 +376,7 @@ def sign_in_wire(
     application: str,
     methods: Methods,
     *,
-    browser_token: str | UnsetType = UNSET,
+    remember_days: int | UnsetType = UNSET,
     result: str | UnsetType | None = UNSET,
     registration: RegistrationWire | UnsetType = UNSET,
 ) -> SignInWire:
@@ -359,7 +394,7 @@ def sign_in_wire(
         expires_at=expires_at,
         challenge=challenge_wire(seen.challenge, seen.delivery, expires_at) if seen.challenge else None,
         methods=tuple(method_wire(each, primary) for each in other_methods(seen, methods)),
-        browser_token=browser_token,
+        remember_days=remember_days,
         result=result,
         registration=registration,
     )

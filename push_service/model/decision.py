@@ -35,6 +35,7 @@ class AuditKind(StrEnum):
     SIGN_IN_REFUSED = "sign_in.refused"
     CHALLENGE_UNDELIVERED = "challenge.undelivered"
     ANSWER_REFUSED = "answer.refused"
+    SECOND_STEP_LEFT_OUT = "sign_in.second_step_left_out"
     FRAUD_REPORTED = "fraud.reported"
     ACTIVATION_ISSUED = "activation.issued"
     ACTIVATION_REFUSED = "activation.refused"
@@ -54,6 +55,13 @@ class AuditKind(StrEnum):
     APP_PASSWORD_REMOVED = "app_password.removed"  # noqa: S105 - a kind of record
     APP_PASSWORD_REFUSED = "app_password.refused"  # noqa: S105 - a kind of record
     CLIENT_REFUSED = "client.refused"
+    BROWSER_REMEMBERED = "browser.remembered"
+    BROWSER_REFUSED = "browser.refused"
+    BROWSER_COPIED = "browser.copied"
+    BROWSERS_FORGOTTEN = "browser.all_forgotten"
+    RECOVERY_CODES_ISSUED = "recovery_codes.issued"
+    BYPASS_ISSUED = "bypass.issued"
+    BYPASS_REFUSED = "bypass.refused"
     USER_ADDED = "user.added"
     USER_CHANGED = "user.changed"
     USER_REMOVED = "user.removed"

@@ -15,7 +15,7 @@ and answers 500.
     ├── MethodNotAllowed 405
     ├── Conflict 409 ── TooLate · ChallengeChanged · NoCodeDue · VerificationNotEnabled · RegistrationNeedsPassword ·
     │                   LastMethod · TooManyMethods · NotConfirmed · NotDelivered · NameTaken ·
-    │                   RegistrationIncomplete · TooManyAppPasswords
+    │                   RegistrationIncomplete · TooManyAppPasswords · NotRememberable
     ├── BodyTooLarge 413 · UnsupportedMediaType 415 · IdempotencyKeyReused 422
     ├── Throttled 429 ── TooManyRequests · TooManyPending · TooManyPrompts · TooManyWaits
     └── Unavailable 503 ── Busy · StoreUnavailable
@@ -364,6 +364,13 @@ class TooManyAppPasswords(Conflict):
 
     code = "too_many_app_passwords"
     sentence = "There are too many app passwords: delete some first."
+
+
+class NotRememberable(Conflict):
+    """This browser can't be remembered by this sign-in: it wasn't just approved in two steps, or that isn't offered."""
+
+    code = "not_rememberable"
+    sentence = "This browser can't be remembered now."
 
 
 class BodyTooLarge(ServiceError):

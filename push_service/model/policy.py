@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from push_service.model.instant import MICROSECONDS
+from push_service.model.network import Networks
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _RATE = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})([smhd])")
@@ -72,6 +73,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """ISO 3166-1 codes of the countries whose numbers may be registered; none: of all."""
     fraud_mute_seconds: int = 1200
     reset_grace_seconds: int = 86400
+    trusted_networks: Networks = ()
+    remember_browser_days: int = 0
 
 
 MAX_SIGN_IN_SECONDS = 900
@@ -94,6 +97,18 @@ SETTINGS_READING_SECONDS = 3600
 
 LONGEST_CONNECTION_SECONDS = 30 * 86400
 """How long a device's newest socket is remembered. An older one that stood longer would not be told of a newer."""
+
+RECOVERY_CODES = 10
+"""How many recovery codes are on a list."""
+
+LONGEST_BYPASS_MINUTES = 1440
+"""How long a bypass can be good for at most."""
+
+REMEMBERED_BROWSERS = 10
+"""How many browsers of a person are remembered; one more, and the one remembered longest ago is forgotten."""
+
+REMEMBERED_AGAIN_SECONDS = 30
+"""How long the former token of a remembered browser still stands for it: for a request sent twice, or from two tabs."""
 
 MAX_WAITS = 8
 """How many requests may wait on one sign-in at once, at each process: it is memory that this guards."""

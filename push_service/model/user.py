@@ -16,8 +16,18 @@ import msgspec
 
 from push_service.model.challenge import Challenge, MethodKind
 from push_service.model.errors import InvalidRequest
-from push_service.model.ids import AppPasswordId, BrowserId, ChallengeId, DeviceId, MethodId, SignInId, UserId
+from push_service.model.ids import (
+    ApplicationId,
+    AppPasswordId,
+    BrowserId,
+    ChallengeId,
+    DeviceId,
+    MethodId,
+    SignInId,
+    UserId,
+)
 from push_service.model.instant import Instant
+from push_service.model.policy import CONSECUTIVE_FAILURES
 from push_service.model.sign_in import Reason, SignIn
 
 MAX_USERNAME = 256
@@ -119,6 +129,13 @@ class AppPasswordKey(msgspec.Struct, frozen=True):
     """Also where it is listed; here, so that a use is answered by one read."""
 
 
+class RecoveryCodes(msgspec.Struct, frozen=True):
+    """What is left of a person's list of recovery codes, as keyed hashes."""
+
+    id: MethodId
+    macs: tuple[str, ...]
+
+
 class Bypass(msgspec.Struct, frozen=True, kw_only=True):
     """A one-time bypass that an administrator issued."""
 
@@ -133,8 +150,15 @@ class RememberedBrowser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     id: BrowserId
     token_hash: str
     former_hash: str | None = None
-    """Of the token before: who comes with it has a copy."""
+    """Of the token before, which stands for it a few seconds longer."""
+    salt: str = ""
+    """With which the present token was made from the one before."""
+    kept_by: ApplicationId
+    """Whose page keeps the token: `settings` for the service's own pages, whichever application they are opened for."""
     label: str
+    """The browser in words."""
+    made_at: Instant
+    used_at: Instant = Instant(0)
     expires_at: Instant
 
 
@@ -159,10 +183,11 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     enrolments: tuple[Enrolment, ...] = ()
     totp: dict[MethodId, TotpUse] = {}
     app_passwords: tuple[AppPasswordKey, ...] = ()
-    recovery: tuple[str, ...] = ()
-    """Keyed hashes of the recovery codes that are left."""
+    recovery: RecoveryCodes | None = None
     bypass: Bypass | None = None
     browsers: tuple[RememberedBrowser, ...] = ()
+    forgotten_at: Instant = Instant(0)
+    """When all browsers were last forgotten: no sign-in of before is one to be remembered by."""
     ever_registered: bool = False
     reset_at: Instant | None = None
     """When an administrator last reset the methods."""
@@ -170,6 +195,32 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def remembering(self, method_id: MethodId, use: TotpUse) -> Guard:
         """The guard, with the latest step used of an authenticator app."""
         return msgspec.structs.replace(self, totp={**self.totp, method_id: use})
+
+    def without_recovery_code(self, mac: str) -> Guard:
+        """The guard, with one recovery code used up."""
+        if self.recovery is None:
+            return self
+        left = RecoveryCodes(self.recovery.id, tuple(each for each in self.recovery.macs if each != mac))
+        return msgspec.structs.replace(self, recovery=left if left.macs else None)
+
+    def without_bypass(self) -> Guard:
+        """The guard, with no bypass."""
+        return msgspec.structs.replace(self, bypass=None)
+
+    @property
+    def emergency_methods(self) -> tuple[Method, ...]:
+        """What there is for whoever has no method at hand, apart from `methods`: it makes nobody registered."""
+        found: list[Method] = []
+        if self.recovery is not None:
+            target = f"{len(self.recovery.macs)} left"
+            found.append(self._emergency_method(self.recovery.id, MethodKind.RECOVERY_CODE, target))
+        if self.bypass is not None:
+            found.append(self._emergency_method(self.bypass.id, MethodKind.BYPASS, ""))
+        return tuple(found)
+
+    def _emergency_method(self, method_id: MethodId, kind: MethodKind, target: str) -> Method:
+        off = self.failures.get(kind, Failures()).in_a_row >= CONSECUTIVE_FAILURES
+        return Method(id=method_id, kind=kind, target=target, disabled=off)
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,9 +255,18 @@ class Snapshot(msgspec.Struct, frozen=True):
     live: tuple[Pending, ...]
 
 
+def user_as_of(user: User, now: Instant) -> User:
+    """The user, without a bypass whose time is over: nothing waits for anyone to write that down."""
+    bypass = user.guard.bypass
+    if bypass is None or now < bypass.expires_at:
+        return user
+    return msgspec.structs.replace(user, guard=user.guard.without_bypass())
+
+
 def usable_methods(guard: Guard, offered: Mapping[MethodKind, object]) -> tuple[Method, ...]:
     """The methods that a sign-in can be verified by now: registered, not switched off, and offered by this service."""
-    return tuple(method for method in guard.methods if method.kind in offered and not method.disabled)
+    known = (*guard.methods, *guard.emergency_methods)
+    return tuple(method for method in known if method.kind in offered and not method.disabled)
 
 
 def primary_method(guard: Guard, usable: tuple[Method, ...]) -> Method | None:

@@ -11,7 +11,7 @@ from push_service.model.instant import Instant, after
 from push_service.model.method import Methods
 from push_service.model.policy import READABLE_SECONDS, RESULT_SECONDS
 from push_service.model.sign_in import SignIn, SignInState
-from push_service.model.user import Method, Pending, User, usable_methods
+from push_service.model.user import Method, Pending, User, usable_methods, user_as_of
 
 _STEP = 8
 """Wire versions per stored version: room for how far the prompt has come in between."""
@@ -28,6 +28,7 @@ class Seen(msgspec.Struct, frozen=True):
 
 def as_of(seen: Seen, now: Instant) -> Seen:
     """What is seen at `now`: a sign-in past its deadline is expired, whether or not anyone has written that down."""
+    seen = msgspec.structs.replace(seen, user=user_as_of(seen.user, now))
     sign_in, challenge = seen.sign_in, seen.challenge
     if not sign_in.live or sign_in.open_at(now):
         return seen

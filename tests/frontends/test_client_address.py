@@ -10,7 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from push_service.frontends.http import Networks, client_address
+from push_service.frontends.http import client_address
+from push_service.model.network import Networks
 
 pytestmark = pytest.mark.security("S-62")
 

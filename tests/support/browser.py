@@ -78,6 +78,10 @@ class SignIn:
         """Withdraw it."""
         return await self.browser.request("DELETE", f"/v1/sign-ins/{self.id}", headers=self.bearer)
 
+    async def remember(self) -> Reply:
+        """Have this browser remembered."""
+        return await self.browser.request("POST", f"/v1/sign-ins/{self.id}/remember", headers=self.bearer)
+
     async def choose(self, method_id: str, instead_of: str | None = None) -> Reply:
         """Ask to be verified by that method."""
         body = {"method_id": method_id} | ({"instead_of": instead_of} if instead_of else {})

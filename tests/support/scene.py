@@ -168,10 +168,12 @@ class Scene:
             latest=latest,
         )
 
-    def request(self, *, proven: tuple[str, ...] = ("pwd",), replaces: Seen | None = None) -> begin.BeginRequest:
-        """A begin by a browser of its own."""
+    def request(
+        self, *, proven: tuple[str, ...] = ("pwd",), replaces: Seen | None = None, **more: object
+    ) -> begin.BeginRequest:
+        """A begin by a browser of its own; `more` replaces members of the request."""
         draft = self.draft()
-        return begin.BeginRequest(
+        request = begin.BeginRequest(
             sign_in_id=SignInId(f"si_{self._count}"),
             token_hash=f"hash of bt_{self._count}",
             registration_hash=f"hash of rt_{self._count}",
@@ -182,10 +184,13 @@ class Scene:
             replaces=replaces.sign_in.id if replaces else None,
             draft=draft,
         )
+        return msgspec.structs.replace(request, **more)
 
-    def begin(self, *, proven: tuple[str, ...] = ("pwd",), replaces: Seen | None = None) -> Decision[Seen]:
+    def begin(
+        self, *, proven: tuple[str, ...] = ("pwd",), replaces: Seen | None = None, **more: object
+    ) -> Decision[Seen]:
         """Begin a sign-in; the password was right, or `proven` is empty: vouched."""
-        request = self.request(proven=proven, replaces=replaces)
+        request = self.request(proven=proven, replaces=replaces, **more)
         return self.run(partial(begin.begin, request=request, methods=self.methods, policy=self.policy))
 
     def begun(self) -> Seen:

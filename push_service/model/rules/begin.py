@@ -20,6 +20,7 @@ from push_service.model.method import Draft, Methods, registered_methods
 from push_service.model.policy import Policy
 from push_service.model.rules.ask import ask_first
 from push_service.model.rules.changes import Changes
+from push_service.model.rules.trust import Presented, ground_for
 from push_service.model.sign_in import Asker, Reason, SignIn, SignInEvent, SignInState, result_jti
 from push_service.model.throttle import Charge, spend, wait_seconds
 from push_service.model.user import Snapshot, User, UserState, primary_method, usable_methods
@@ -40,6 +41,8 @@ class BeginRequest(msgspec.Struct, frozen=True, kw_only=True):
     nonce: str | None
     replaces: SignInId | None
     """The browser's former sign-in, whose token has been checked."""
+    remembered: Presented | None = None
+    """The token of a remembered browser."""
     draft: Draft
 
 
@@ -103,6 +106,8 @@ def _verify(
     registered = registered_methods(user.guard, methods)
     registering = not registered and _may_register(user, policy, now)
     usable = registered or usable_methods(user.guard, methods)
+    if registered and ground_for(changes, sign_in, request.remembered, policy):
+        return _by_password_alone(sign_in, request, now)
     if not usable and not registering:
         return _over(sign_in, now, SignInState.FAILED, Reason.NO_METHOD)
     if len(changes.live) >= policy.pending_per_person:

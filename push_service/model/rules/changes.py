@@ -19,7 +19,7 @@ from push_service.model.instant import Instant, after
 from push_service.model.message import Message
 from push_service.model.policy import SETTINGS_READING_SECONDS
 from push_service.model.sign_in import TERMINAL, Reason, SignIn, SignInEvent
-from push_service.model.user import Enrolment, Guard, Pending, Snapshot, User, UserState
+from push_service.model.user import Enrolment, Guard, Pending, Snapshot, User, UserState, user_as_of
 from push_service.model.view import Seen
 
 R = TypeVar("R")
@@ -40,7 +40,7 @@ class Changes:
         """Start from a snapshot; sign-ins past their deadline are expired at once, with their record."""
         self.now = now
         self._before = snapshot.user
-        self.user: User = snapshot.user
+        self.user: User = user_as_of(snapshot.user, now)
         self._live: dict[SignInId, Pending] = {each.sign_in.id: each for each in snapshot.live}
         self._read = {each.challenge.id: each.challenge for each in snapshot.live if each.challenge}
         self._sign_ins: dict[SignInId, SignIn] = {}
@@ -160,7 +160,10 @@ class Changes:
             raise ValueError(msg)
         self._sign_ins[over.id] = over
         del self._live[over.id]
+        data = {"reason": reason.value} if reason else {}
         if pending.challenge and pending.challenge.state is ChallengeState.PENDING:
+            if event is SignInEvent.VERIFIED:
+                data["method"] = pending.challenge.kind.value
             self._challenges[pending.challenge.id] = pending.challenge.ended(
                 _CHALLENGE_ENDS[event], fell, reason=reason, answered_by=answered_by, answer_digest=answer_digest
             )
@@ -171,22 +174,29 @@ class Changes:
                 sign_in_id=over.id,
                 code=over.state.value,
                 source=source,
-                data={"reason": reason.value} if reason else {},
+                data=data,
             )
         )
         return over
 
     def take_back_results(self) -> None:
-        """Hand out no result of an earlier sign-in any more, and let none of them open the settings.
+        """Hand out no result of an earlier sign-in any more, let none open the settings, and remember no browser.
 
         What was being enrolled there is given up.
         """
         for enrolment in self.guard.enrolments:
             self.close_enrolment(enrolment)
         self.withhold_results_since = after(self.now, -SETTINGS_READING_SECONDS)
+        self.forget_browsers()
+
+    def forget_browsers(self) -> None:
+        """Ask for the second step in every browser again, also in those that were just about to be remembered."""
+        self.update_guard(browsers=(), forgotten_at=self.now)
 
     def decision(self, reply: R, *, until: Instant | None = None, remove_user: bool = False) -> Decision[R]:
-        """The decision that writes all of it."""
+        """The decision that writes all of it. Where other methods verify than before, no browser is remembered."""
+        if _verifying(self.user) != _verifying(self._before):
+            self.forget_browsers()
         return Decision(
             reply=reply,
             user=self.user if self.user is not self._before else None,
@@ -212,6 +222,10 @@ class Changes:
         """Refuse, and record that: what has been settled and counted so far is written with it."""
         self.record(msgspec.structs.replace(audit, code=refusal.code))
         return msgspec.structs.replace(self.decision(_NO_REPLY), refusal=refusal)
+
+
+def _verifying(user: User) -> frozenset[MethodId]:
+    return frozenset(each.id for each in user.guard.methods if not each.disabled)
 
 
 _NO_REPLY: NoReturn = cast("NoReturn", None)

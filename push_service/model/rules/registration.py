@@ -177,7 +177,7 @@ def forget_all_methods(changes: Changes, methods: Methods) -> None:
         changes.record(Audit(kind=AuditKind.DEVICE_REMOVED, actor=Actor.OPERATOR, data={"device": device.id}))
     changes.removed_devices = tuple(device.id for device in changes.guard.devices)
     _keep(changes, (), ())
-    changes.update_guard(activation=None, failures={})
+    changes.update_guard(activation=None, failures={}, recovery=None, bypass=None)
     end_unverifiable(changes, methods, Actor.OPERATOR)
 
 

@@ -105,6 +105,7 @@ def heed_fraud(changes: Changes, sign_in: SignIn, given: Given, policy: Policy) 
     for enrolment in changes.guard.enrolments:
         changes.close_enrolment(enrolment)
     changes.update_guard(muted_until=after(changes.now, policy.fraud_mute_seconds), activation=None)
+    changes.forget_browsers()
     changes.record(
         Audit(
             kind=AuditKind.FRAUD_REPORTED,

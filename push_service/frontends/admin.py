@@ -12,7 +12,6 @@ from aiohttp.typedefs import Handler
 from push_service.applications import Applications
 from push_service.client_sign_in import ClientSignIn, ClientSignIns
 from push_service.frontends import asker, cookies, http
-from push_service.frontends.http import Networks
 from push_service.model.account_states import Purpose as ClientPurpose
 from push_service.model.application import ADMINISTRATION
 from push_service.model.errors import InvalidClient, TwoStepSignInRequired

@@ -150,7 +150,7 @@ class SignInFrontend:
                 handle=self.remember,
                 summary="Ask for no second step in this browser for some days",
                 replies={201: RememberedWire},
-                errors=(errors.NotRememberable, *one),
+                errors=(InvalidRequest, errors.NotRememberable, errors.UnsupportedMediaType, *one),
             ),
             route(
                 method="DELETE",

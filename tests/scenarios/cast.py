@@ -122,8 +122,18 @@ class Door:
         return uri
 
 
+def registration(sign_in: SignIn) -> Door:
+    """What the registration token of a sign-in opens."""
+    return Door(sign_in.browser, sign_in.body["registration"]["token"])
+
+
 @asynccontextmanager
 async def in_settings(desk: Office, *phones: str) -> AsyncIterator[tuple[Scene, Door]]:
     """Somebody who has just signed in to the settings, by the page of the service itself."""
     async with scene(desk, *phones, app=SETTINGS, origin=desk.service.url) as alice:
         yield alice, Door(alice.browser, (await alice.approved()).token)
+
+
+async def stored(desk: Office, user: User) -> User:
+    """The person's row."""
+    return await desk.core.administrator.user(user.username)

@@ -9,20 +9,9 @@ import pytest
 from mobile_stub.errors import LineClosedError, RefusedError
 from mobile_stub.phone import Phone
 from mobile_stub.wire import Outcome
-from push_service.model.user import User, UserState
-from tests.scenarios.cast import SETTINGS, Door, in_settings, scene, soon
-from tests.support.browser import SignIn
+from push_service.model.user import UserState
+from tests.scenarios.cast import SETTINGS, Door, in_settings, registration, scene, soon, stored
 from tests.support.people import PASSWORD, Office
-
-
-def registration(sign_in: SignIn) -> Door:
-    """What the registration token of a sign-in opens."""
-    return Door(sign_in.browser, sign_in.body["registration"]["token"])
-
-
-async def stored(desk: Office, user: User) -> User:
-    """The person's row."""
-    return await desk.core.administrator.user(user.username)
 
 
 async def test_who_has_nothing_registered_is_asked_to_register_and_the_same_sign_in_goes_on(desk: Office) -> None:

@@ -42,10 +42,12 @@ class Office:
         state: UserState = UserState.ENABLED,
         password: str | None = PASSWORD,
         admin: bool = False,
+        mobile: str | None = None,
+        office: str | None = None,
     ) -> User:
         """A new user with a name of their own."""
         username = name or f"person{next(_numbers)}-{secrets.token_hex(3)}"
-        new = NewUser(username=username, password=password, state=state, admin=admin)
+        new = NewUser(username=username, password=password, state=state, admin=admin, mobile=mobile, office=office)
         return await self.core.administrator.add_user(new)
 
     async def activation(self, user: User) -> str:

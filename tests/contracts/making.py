@@ -124,7 +124,7 @@ def beginning(
     *,
     sign_in_id: SignInId | None = None,
     replaces: SignInId | None = None,
-    seconds: float = 120,
+    seconds: int = 120,
     policy: Policy = POLICY,
 ) -> Rule[Seen]:
     """A begin with the right password."""
@@ -151,6 +151,7 @@ def beginning(
         replaces=replaces,
         draft=draft,
     )
+    policy = msgspec.structs.replace(policy, sign_in_seconds=seconds)
     return functools.partial(begin_rule, request=request, methods=METHODS, policy=policy)
 
 

@@ -27,6 +27,7 @@ from push_service.frontends.app_passwords import AppPasswordFrontend
 from push_service.frontends.clients import ClientFrontend
 from push_service.frontends.device_socket import DeviceSocketFrontend
 from push_service.frontends.devices import DeviceFrontend
+from push_service.frontends.enrolment import EnrolmentFrontend
 from push_service.frontends.gate import Gate
 from push_service.frontends.idempotency import Idempotency
 from push_service.frontends.operations import OperationsFrontend
@@ -115,6 +116,9 @@ class Server:
             ).routes(),
             *self.sockets.routes(),
             *SettingsFrontend(core.registrar, idempotency, public_url=core.public_url, proxies=proxies).routes(),
+            *EnrolmentFrontend(
+                core.enroller, core.registrar, idempotency, public_url=core.public_url, proxies=proxies
+            ).routes(),
             *AppPasswordFrontend(
                 core.registrar, app_passwords, idempotency, public_url=core.public_url, proxies=proxies
             ).routes(),

@@ -210,7 +210,7 @@ class Registrar:
             code_hash=issued.code_hash,
             notification_id=ids.method_id(),
             code_id=ids.method_id(),
-            draft=await self._draft_for(issued.sign_in_id, now),
+            draft=await self.draft_for(issued.sign_in_id, now),
         )
         rule = functools.partial(
             registration.activate, new=new, methods=self._methods, policy=self._policy, source=source
@@ -225,7 +225,7 @@ class Registrar:
             if again is None or again.device_id is None:
                 raise
             return await self._activated_before(again.device_id, again.thumbprint, thumbprint)
-        return bound, await self._user(bound.user_id)
+        return bound, await self.user(bound.user_id)
 
     async def device_of_proof(self, proof: str, method: str, path: str, nonce: str | None = None) -> Device:
         """The device that made this proof. Over HTTP its id is spent; on the socket the nonce makes it single."""
@@ -295,7 +295,7 @@ class Registrar:
         """Make a method the one asked first. Raises UnknownMethod."""
         rule = functools.partial(registration.choose_primary, method_id=method_id, methods=self._methods, source=source)
         await self._decisions.decide(user.id, rule)
-        return await self._user(user.id)
+        return await self.user(user.id)
 
     async def devices(self, user: User) -> list[Device]:
         """A user's active devices."""
@@ -307,16 +307,20 @@ class Registrar:
         if bound_to is None or not hmac.compare_digest(bound_to, thumbprint):
             raise InvalidActivationCode
         device = await self.device(device_id)
-        return device, await self._user(device.user_id)
+        return device, await self.user(device.user_id)
 
-    async def _user(self, user_id: UserId) -> User:
+    async def user(self, user_id: UserId) -> User:
+        """A user's row as it is now. Raises UnknownUser."""
         user = await self._store.user(user_id)
         if user is None:
             raise UnknownUser
         return user
 
-    async def _draft_for(self, sign_in_id: SignInId | None, now: Instant) -> Draft | None:
-        """The challenge with which the waiting sign-in goes on."""
+    async def draft_for(self, sign_in_id: SignInId | None, now: Instant) -> Draft | None:
+        """A challenge of this sign-in, such as the one with which it goes on once something is registered.
+
+        None where there is no such sign-in.
+        """
         seen = await self._store.watch(sign_in_id) if sign_in_id else None
         if seen is None:
             return None

@@ -223,6 +223,13 @@ class PrimaryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     method_id: Id
 
 
+class SuggestedWire(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers that the operator knows, masked: they can be enrolled without being typed."""
+
+    mobile: str | None
+    office: str | None
+
+
 class AppPasswordBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /v1/me/app-passwords`."""
 
@@ -273,6 +280,7 @@ class MeWire(msgspec.Struct, frozen=True, kw_only=True):
     state: UserState
     methods: tuple[MethodWire, ...]
     devices: tuple[DeviceWire, ...]
+    suggested: SuggestedWire
 
 
 def checked_address(client: ClientBody | None) -> str | None:
@@ -314,14 +322,14 @@ def challenge_wire(challenge: Challenge, delivery: DeliveryState, expires_at: st
         reason=challenge.reason,
         code=challenge.code,
         delivery=_DELIVERY[delivery],
-        prompt=_prompt(challenge),
+        prompt=prompt_wire(challenge),
         target=challenge.target,
         expires_at=expires_at,
     )
 
 
-def _prompt(challenge: Challenge) -> PromptWire:
-    """A code that is typed in the page is never told to the page."""
+def prompt_wire(challenge: Challenge) -> PromptWire:
+    """What is to be done to answer. A code that is typed in the page is never told to the page."""
     kind = ALL[challenge.kind].prompt
     if kind is PromptKind.ENTER_CODE:
         return PromptWire(kind, digits=challenge.digits)

@@ -10,10 +10,12 @@ and answers 500.
     │                           InvalidCredentials (told to a client's application: InvalidClientCredentials 403)
     ├── Forbidden 403 ── FreshSignInRequired · OriginNotAllowed · WrongNumber · WrongCode · PurposeNotAllowed ·
     │                    AppPasswordRequired · TwoStepSignInRequired · AppPasswordNotForAdministration · UserBlocked
-    ├── NotFound 404 ── UnknownChallenge · UnknownMethod · UnknownAppPassword · UnknownUser · UnknownApplication
+    ├── NotFound 404 ── UnknownChallenge · UnknownMethod · UnknownEnrolment · UnknownAppPassword · UnknownUser ·
+    │                   UnknownApplication
     ├── MethodNotAllowed 405
     ├── Conflict 409 ── TooLate · ChallengeChanged · NoCodeDue · VerificationNotEnabled · RegistrationNeedsPassword ·
-    │                   LastMethod · NameTaken · RegistrationIncomplete · TooManyAppPasswords
+    │                   LastMethod · TooManyMethods · NotConfirmed · NotDelivered · NameTaken ·
+    │                   RegistrationIncomplete · TooManyAppPasswords
     ├── BodyTooLarge 413 · UnsupportedMediaType 415 · IdempotencyKeyReused 422
     ├── Throttled 429 ── TooManyRequests · TooManyPending · TooManyPrompts · TooManyWaits
     └── Unavailable 503 ── Busy · StoreUnavailable
@@ -236,6 +238,13 @@ class UnknownMethod(NotFound):
     sentence = "There is no such verification method."
 
 
+class UnknownEnrolment(NotFound):
+    """No phone or app is being enrolled by that id in this session: it never was, or that is too long ago."""
+
+    code = "unknown_enrolment"
+    sentence = "Nothing is waiting to be confirmed by that id."
+
+
 class UnknownAppPassword(NotFound):
     """No such app password of this person, or one that is revoked already."""
 
@@ -313,6 +322,27 @@ class LastMethod(Conflict):
 
     code = "last_method"
     sentence = "This is the last verification method of the account."
+
+
+class TooManyMethods(Conflict):
+    """The person has as many phones, or authenticator apps, as can be registered: five of each."""
+
+    code = "too_many_methods"
+    sentence = "No more phones or apps can be registered; remove one first."
+
+
+class NotConfirmed(Conflict):
+    """The call has not been answered with # yet: ask again."""
+
+    code = "not_confirmed"
+    sentence = "The call has not been confirmed yet."
+
+
+class NotDelivered(Conflict):
+    """The text or call by which a phone is confirmed did not reach it: enrol it again."""
+
+    code = "not_delivered"
+    sentence = "The text or call did not reach this number."
 
 
 class NameTaken(Conflict):

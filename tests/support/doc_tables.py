@@ -95,7 +95,7 @@ def _row(method: str, path: str, operation: Json) -> str:
     query = f"`?{'&'.join(sorted(names, reverse=True))}`" if names else ""
     key = "*Key*" if any(each["name"] == "Idempotency-Key" for each in operation["parameters"]) else ""
     what = ". ".join(filter(None, (operation["summary"], query, key)))
-    return f"| `{method} {path}` | {what} | {_who(operation)} | {_refusals(operation)} |\n"
+    return f"| `{method} {path}` | {what} | {_who(operation)} | {refusals(operation)} |\n"
 
 
 def _who(operation: Json) -> str:
@@ -103,7 +103,8 @@ def _who(operation: Json) -> str:
     return " or ".join([*named, *([_PUBLIC] if {} in operation.get("security", ()) else ())]) or "anyone"
 
 
-def _refusals(operation: Json) -> str:
+def refusals(operation: Json) -> str:
+    """What an operation can be refused with, as the table says it."""
     found = []
     for status, reply in operation["responses"].items():
         schema = reply.get("content", {}).get("application/problem+json", {}).get("schema", {})

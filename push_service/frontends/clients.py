@@ -52,9 +52,7 @@ class ClientFrontend:
 
     async def sign_in(self, request: web.Request) -> web.StreamResponse:
         """`POST /v1/client-sign-ins`."""
-        self._gate.ask()
-        raw = await http.read_body(request)
-        with self._gate.entered():
+        async with self._gate.body_of(request) as raw:
             body = decode(raw, ClientSignInBody)
             credentials = http.basic(request)
             if credentials is None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from push_service.model.app_password import LETTERS, MAX_APP_PASSWORDS, keyed, normal, opened_by, shown
+from push_service.model.challenge import MethodKind
 from push_service.model.decision import Actor, AuditKind, Decision
 from push_service.model.errors import (
     FreshSignInRequired,
@@ -20,9 +21,10 @@ from push_service.model.errors import (
     TooManyAppPasswords,
     UnknownAppPassword,
 )
-from push_service.model.ids import AppPasswordId, UserId
+from push_service.model.ids import AppPasswordId, MethodId, UserId
+from push_service.model.message import About
 from push_service.model.rules import administration, app_passwords
-from push_service.model.user import AppPasswordKey, User, UserState
+from push_service.model.user import AppPasswordKey, Method, User, UserState
 from tests.support.scene import Scene, phone
 
 PASSWORD = "abcdefghijklmnop"
@@ -100,6 +102,17 @@ def test_one_is_made_listed_and_recorded() -> None:
     (record,) = scene.memory.audit
     assert (record.kind, record.actor, record.source) == (AuditKind.APP_PASSWORD_ADDED, Actor.BROWSER, "192.0.2.7")
     assert record.data == {"app_password": "apw_mail"}
+
+
+@pytest.mark.security("S-52")
+def test_the_person_is_told_of_a_new_one_by_text_and_of_a_refused_one_not() -> None:
+    scene = Scene("phone")
+    mobile = Method(id=MethodId("mth_mobile"), kind=MethodKind.TEXT_MOBILE, target="+XX XXXXXXX89")
+    scene.set_guard(methods=(*scene.guard.methods, mobile))
+    (message,) = add(scene, "mail").messages
+    assert (message.method_id, message.about, message.detail) == (mobile.id, About.APP_PASSWORD_ADDED, "mail")
+    scene.set_state(UserState.DISABLED)
+    assert add(scene, "chat").messages == ()
 
 
 def refused(scene: Scene, decision: Decision[object], kind: type[ServiceError]) -> None:

@@ -20,6 +20,8 @@ from push_service.model.errors import (
 )
 from push_service.model.ids import AppPasswordId
 from push_service.model.instant import Instant
+from push_service.model.message import About
+from push_service.model.rules import notices
 from push_service.model.rules.changes import Changes
 from push_service.model.user import AppPasswordKey, Snapshot, User, UserState
 
@@ -45,6 +47,7 @@ def add(snapshot: Snapshot, now: Instant, new: NewAppPassword) -> Decision[AppPa
     changes.update_guard(app_passwords=(*changes.guard.app_passwords, new.key))
     changes.app_password = AppPassword(id=new.key.id, name=new.key.name, created_at=now)
     changes.record(_record(AuditKind.APP_PASSWORD_ADDED, new.source, app_password=new.key.id))
+    notices.tell(changes, About.APP_PASSWORD_ADDED, new.key.name)
     return changes.decision(changes.app_password)
 
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.log import server_logger
 
 from push_service.answers import Answers
+from push_service.calls import Calls
 from push_service.config import Settings
 from push_service.core import Core, open_core
 from push_service.crypto.keyring import Keyring
@@ -27,12 +28,14 @@ from push_service.frontends.operations import OperationsFrontend
 from push_service.frontends.pages import PagesFrontend
 from push_service.frontends.settings import SettingsFrontend
 from push_service.frontends.sign_in import SignInFrontend
+from push_service.frontends.telephony import TelephonyFrontend
 from push_service.housekeeping import Housekeeping
 from push_service.model.errors import ServiceError
 from push_service.observability import set_up_logs
 from push_service.ports import APPLICATIONS, SIGNING_KEYS
 from push_service.pulse import Pulse
 from push_service.store.sqlite import SqliteStore
+from push_service.telephony import OpenTelephony, opened_telephony
 from push_service.verifier import Verifier
 from push_service.waits import Waits
 from push_service.waking import Waking, opened_waking
@@ -51,10 +54,16 @@ LINGERING_SECONDS = 2.0
 class Server:
     """The parts that listen, around a core."""
 
-    def __init__(self, core: Core, waking: Waking | None = None, seat: Seat | None = None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        waking: Waking | None = None,
+        telephony: OpenTelephony | None = None,
+        seat: Seat | None = None,
+    ) -> None:
         """Wire the front-ends, for one process alone or for one of several workers.
 
-        Without `waking` no phone is woken: it connects, or asks.
+        Without `waking` no phone is woken: it connects, or asks. Without `telephony` there are no texts and no calls.
         """
         self.core, self.waking = core, waking
         self.siblings = None if seat is None else Siblings(seat, core.metrics.text, core.metrics.sibling_missed)
@@ -103,6 +112,14 @@ class Server:
             ).routes(),
             *self.sockets.routes(),
             *SettingsFrontend(core.registrar, idempotency, public_url=core.public_url, proxies=proxies).routes(),
+            *TelephonyFrontend(
+                Calls(),
+                core.decisions,
+                store,
+                telephony.webhooks if telephony else None,
+                public_url=core.public_url,
+                proxies=proxies,
+            ).routes(),
             *self.pages.routes(),
             *self.operations.routes(),
         ]
@@ -135,8 +152,17 @@ class Server:
             "push_circuit_open", "1 while the push network is left alone.", lambda: waking.circuit_open if waking else 0
         )
         metrics.gauge("push_alarm", "1 while an operator has to look.", lambda: bool(waking and waking.alarms()))
-        if waking:
-            self.operations.alarm_by(waking.alarms)
+        metrics.gauge(
+            "telephony_circuit_open",
+            "1 while the telephony provider is left alone.",
+            lambda: telephony.circuit_open if telephony else 0,
+        )
+        metrics.gauge(
+            "telephony_alarm", "1 while an operator has to look.", lambda: bool(telephony and telephony.alarms())
+        )
+        for part in (waking, telephony):
+            if part:
+                self.operations.alarm_by(part.alarms)
 
     def leave(self) -> None:
         """Not ready any more. Everything else goes on, until a proxy has noticed."""
@@ -173,7 +199,8 @@ async def serve(settings: Settings, seat: Seat | None = None) -> None:
         orders = stack.enter_context(orders_alone(address, settings.drain_seconds) if seat is None else orders_at(seat))
         core = await stack.enter_async_context(open_core(settings, port=address.port, logged=True))
         waking = await opened_waking(stack, core)
-        server = Server(core, waking, seat)
+        telephony = await opened_telephony(stack, core)
+        server = Server(core, waking, telephony, seat)
         if server.siblings is not None:
             await stack.enter_async_context(server.siblings.giving())
         await stack.enter_async_context(core.bus.attach(APPLICATIONS, core.applications.changed))

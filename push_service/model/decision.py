@@ -45,6 +45,7 @@ class AuditKind(StrEnum):
     PRIMARY_CHANGED = "method.primary_changed"
     METHOD_DISABLED = "method.disabled"
     METHODS_RESET = "method.all_reset"
+    WEBHOOK_REFUSED = "webhook.refused"
     USER_ADDED = "user.added"
     USER_CHANGED = "user.changed"
     USER_REMOVED = "user.removed"
@@ -61,6 +62,8 @@ class Actor(StrEnum):
     APPLICATION = "application"
     DEVICE = "device"
     OPERATOR = "operator"
+    PROVIDER = "provider"
+    """Whoever brings news of texts and calls."""
     TIME = "time"
 
 

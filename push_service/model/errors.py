@@ -7,7 +7,7 @@ and answers 500.
     ServiceError
     ├── InvalidRequest 400 ── InvalidAnswer · InvalidActivationCode · InvalidKey
     ├── NotAuthenticated 401 ── InvalidClient · InvalidToken · InvalidCredentials · InvalidProof · UnknownDevice
-    ├── Forbidden 403 ── FreshSignInRequired · OriginNotAllowed · WrongNumber · WrongCode
+    ├── Forbidden 403 ── FreshSignInRequired · OriginNotAllowed · InvalidSignature · WrongNumber · WrongCode
     ├── NotFound 404 ── UnknownChallenge · UnknownMethod · UnknownUser · UnknownApplication
     ├── MethodNotAllowed 405
     ├── Conflict 409 ── TooLate · ChallengeChanged · NoCodeDue · VerificationNotEnabled · RegistrationNeedsPassword ·
@@ -155,6 +155,13 @@ class OriginNotAllowed(Forbidden):
 
     code = "origin_not_allowed"
     sentence = "Requests from this origin are not accepted here."
+
+
+class InvalidSignature(Forbidden):
+    """News of a text or call that is not signed as the provider signs. Nothing of it was looked at."""
+
+    code = "invalid_signature"
+    sentence = "This is not signed by the telephony provider."
 
 
 class WrongNumber(Forbidden):

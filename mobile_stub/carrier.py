@@ -133,9 +133,11 @@ class _Resource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Carrier:
-    """See the module. Changes of anything ring `changes`; `pace` is how long a second of a call lasts."""
+    """See the module. Changes of anything ring `changes`; `pace` is how long a second of a call lasts, if it
+    does (`carrier_calls.py`).
+    """
 
-    def __init__(self, changes: Changes | None = None, *, pace: float = 1.0) -> None:
+    def __init__(self, changes: Changes | None = None, *, pace: float | None = 1.0) -> None:
         self.account_sid = f"AC{secrets.token_hex(16)}"
         self.auth_token = secrets.token_hex(16)
         self.faults = Faults()

@@ -2,7 +2,8 @@
 
 A person, or a script for one, answers, presses keys and hangs up; `asks` waits until keys are listened for. Keys that
 are pressed while nobody listens are lost, as they are on a real line. `pace` is how long a second of the conversation
-lasts: 1 for people, next to nothing for tests. Made by `carrier.py`.
+lasts; without one no time passes by itself: nothing is waited for but keys, and whoever says nothing says so
+(`silence`). Made by `carrier.py`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ SECONDS_A_WORD = 0.35
 MOST_DOCUMENTS = 50
 """A call that gets more of them goes round in circles."""
 _PAUSES = "wW"
+_NOTHING = ""
+"""In place of a key: so long that nobody listens any more."""
 APPLICATION_ERROR = "We are sorry. An application error has occurred. Goodbye."
 
 
@@ -68,7 +71,7 @@ class StubCall:
     wanted: Wanted
     webhooks: Webhooks
     faults: Faults
-    pace: float
+    pace: float | None
     changed: Callable[[], None]
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     state: CallState = CallState.RINGING
@@ -101,7 +104,15 @@ class StubCall:
             return False
         for key in keys:
             self._keys.put_nowait(key)
+        if self.pace is None:
+            self.silence()
         return True
+
+    def silence(self) -> None:
+        """Let it pass until nobody listens any more, or, while it rings, until it is rung off."""
+        if self.state is CallState.RINGING:
+            self.end(CallState.NO_ANSWER)
+        self._keys.put_nowait(_NOTHING)
 
     async def asks(self, after: int = 0) -> str:
         """Wait until keys are listened for, so many listenings having passed; what was said last.
@@ -121,7 +132,7 @@ class StubCall:
     async def over(self) -> CallState:
         """Wait until it is over, and the customer was told; how it ended."""
         if self._task is not None:
-            await asyncio.wait({self._task})
+            await asyncio.shield(self._task)
         return self.state
 
     # --- for the company -----------------------------------------------------------------------------------------
@@ -160,7 +171,7 @@ class StubCall:
 
     async def _ring(self) -> None:
         try:
-            async with asyncio.timeout(self.wanted.ring_seconds * self.pace):
+            async with asyncio.timeout(self._paced(self.wanted.ring_seconds)):
                 by = await asyncio.shield(self._answered)
         except TimeoutError:
             self.end(CallState.NO_ANSWER)
@@ -228,9 +239,9 @@ class StubCall:
         keys = ""
         try:
             while verb.num_digits is None or len(keys) < verb.num_digits:
-                async with asyncio.timeout((verb.timeout if keys else window) * self.pace):
+                async with asyncio.timeout(self._paced(verb.timeout if keys else window)):
                     key = await self._keys.get()
-                if key in verb.finish_on_key:
+                if key == _NOTHING or key in verb.finish_on_key:
                     break
                 keys += key
         except TimeoutError:
@@ -267,7 +278,11 @@ class StubCall:
         return len(text.split()) * SECONDS_A_WORD
 
     async def _spend(self, seconds: float) -> None:
-        await asyncio.sleep(seconds * self.pace)
+        if self.pace is not None:
+            await asyncio.sleep(seconds * self.pace)
+
+    def _paced(self, seconds: float) -> float | None:
+        return None if self.pace is None else seconds * self.pace
 
     def _listen(self, *, on: bool) -> None:
         self.listening = on

@@ -119,7 +119,7 @@ def _check(element: ET.Element) -> None:
     known = _ATTRIBUTES.get(element.tag)
     if known is None:
         raise BadDocument(f"there is no verb <{element.tag}>")
-    if unknown := element.keys() - known:
+    if unknown := set(element.keys()) - known:
         raise BadDocument(f"<{element.tag}> has no attribute {min(unknown)}")
 
 

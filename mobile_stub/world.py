@@ -50,12 +50,12 @@ class World:
 
 @asynccontextmanager
 async def world(
-    host: str = LOOPBACK, port: int = 0, *, folder: Path | None = None, setup: Setup = ORDINARY, pace: float = 1.0
+    host: str = LOOPBACK, port: int = 0, *, folder: Path | None = None, setup: Setup = ORDINARY, pace: float | None = 1.0
 ) -> AsyncIterator[World]:
     """Run a world; port 0 takes a free one. `folder` keeps its phones for the next time.
 
     `setup` is how its phones run; they are woken by its `firebase`, or else the world's own. `pace` is
-    how long a second of a telephone call lasts. OSError if the address is taken.
+    how long a second of a telephone call lasts; None: no longer than anyone takes. OSError if the address is taken.
     """
     async with AsyncExitStack() as parts:
         app = web.Application()

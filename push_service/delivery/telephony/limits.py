@@ -92,6 +92,7 @@ class LimitedTelephony:
 
 
 def _country(to: str) -> str:
-    """The country, as ISO 3166 has it; of a number that belongs to none, the calling code."""
+    """The country, as ISO 3166 has it; of a number that is not in use in any, the largest of its calling code."""
     number = phonenumbers.parse(to, None)
-    return phonenumbers.region_code_for_number(number) or f"+{number.country_code}"
+    code = number.country_code or 0
+    return phonenumbers.region_code_for_number(number) or phonenumbers.region_code_for_country_code(code)

@@ -30,7 +30,8 @@ class WatchedTelephony:
     def __init__(self, inner: Telephony, told: Told) -> None:
         """Stand around this one."""
         self._inner, self._told = inner, told
-        self._alarm, self._alarm_at = "", -ALARM_SECONDS
+        self._alarm: str | None = None
+        self._alarm_at = -ALARM_SECONDS
 
     async def text(self, text: Text) -> SendReport:
         """See ports.Telephony."""

@@ -14,7 +14,7 @@ from itertools import islice
 import msgspec
 
 from push_service.decisions import Decisions
-from push_service.methods import OFFERED
+from push_service.methods import ALL
 from push_service.model import ids
 from push_service.model.application import ADMINISTRATION, SETTINGS, Application
 from push_service.model.decision import Actor, Audit, AuditKind
@@ -75,7 +75,7 @@ class Administrator:
     """The use cases of administration. What was refused changed nothing."""
 
     def __init__(
-        self, store: Store, decisions: Decisions, passwords: PasswordChecker, bus: Bus, methods: Methods = OFFERED
+        self, store: Store, decisions: Decisions, passwords: PasswordChecker, bus: Bus, methods: Methods = ALL
     ) -> None:
         """Work on this store; `bus` is rung when applications change."""
         self._store, self._decisions, self._passwords, self._bus = store, decisions, passwords, bus

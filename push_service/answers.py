@@ -9,13 +9,13 @@ from collections.abc import Callable
 from push_service.crypto.answers import ReceivedAnswer, require_number
 from push_service.decisions import Decisions
 from push_service.hops import Hops
-from push_service.methods import OFFERED
+from push_service.methods import ALL
 from push_service.model.challenge import ChallengeState
 from push_service.model.decision import Actor, Audit, AuditKind
 from push_service.model.device import Device, DeviceState
 from push_service.model.errors import InvalidAnswer, TooLate, UnknownChallenge, UnknownDevice
 from push_service.model.ids import ChallengeId
-from push_service.model.method import Methods, SignedAnswer
+from push_service.model.method import Methods, PromptKind, SignedAnswer
 from push_service.model.policy import Policy
 from push_service.model.rules import answer as answering
 from push_service.model.rules.answer import AnswerOutcome
@@ -31,7 +31,7 @@ class Answers:
         store: Store,
         decisions: Decisions,
         policy: Policy,
-        methods: Methods = OFFERED,
+        methods: Methods = ALL,
         hops: Hops | None = None,
     ) -> None:
         """Wire it to its ports."""
@@ -68,8 +68,10 @@ class Answers:
     async def _of_user(self, device: Device, challenge_id: ChallengeId) -> Pending:
         """The challenge, if it is this device's person who is asked. Raises UnknownChallenge."""
         found = await self._store.challenge(challenge_id)
-        if found is None or found.sign_in.user_id != device.user_id:
+        if found is None or found.challenge is None or found.sign_in.user_id != device.user_id:
             raise UnknownChallenge
+        if self._methods[found.challenge.kind].prompt is not PromptKind.APPROVE_ON_DEVICE:
+            raise UnknownChallenge  # it was put by another way: to phones there is none
         return found
 
     async def _decide(self, device: Device, received: ReceivedAnswer, found: Pending) -> AnswerOutcome:

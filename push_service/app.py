@@ -80,11 +80,13 @@ class Server:
             signer=core.keyring,
             drafter=core.drafter,
             applications=core.applications,
+            codes=core.codes,
             policy=policy,
             issuer=core.public_url,
+            methods=core.methods,
             hops=core.hops,
         )
-        answers = Answers(store, core.decisions, policy, hops=core.hops)
+        answers = Answers(store, core.decisions, policy, core.methods, core.hops)
         self.receipts = Receipts(store, bus)
         self.housekeeping = Housekeeping(store, core.decisions, push_token_days=core.settings.firebase.token_days)
         self.operations = OperationsFrontend(

@@ -1,17 +1,30 @@
-"""What a provider's news of a text or call comes to: the use case behind the webhooks.
+"""What a telephony provider tells of texts and calls: answered, a key pressed, delivered, busy, failed.
 
-Nothing is asked by text or call yet, so every message is unknown here.
+A provider's word has no time on it and may come late, twice, or in any order; so it is held against what is known: the
+message, the provider's own id for it, and whether its challenge is still open. Called by the webhooks' front-end, and
+by the dispatcher for what could not be sent at all.
 """
 
 from __future__ import annotations
 
+import functools
 from enum import StrEnum
 
-from push_service.model.ids import MessageId
+from push_service.decisions import Decisions
+from push_service.methods import ALL
+from push_service.model.challenge import Challenge, ChallengeState, DeliveryState
+from push_service.model.errors import UnknownUser
+from push_service.model.ids import ChallengeId, MessageId
+from push_service.model.message import About, KnownMessage, Sent
+from push_service.model.method import KeyPress, Methods, Verdict
+from push_service.model.policy import Policy
+from push_service.model.rules import calls
+from push_service.model.sign_in import Reason
+from push_service.ports import Bus, Store, Topic
 
 
 class AnsweredBy(StrEnum):
-    """Who took the call, as far as the provider can tell."""
+    """Who took a call."""
 
     PERSON = "person"
     MACHINE = "machine"
@@ -22,19 +35,19 @@ class CallReply(StrEnum):
     """What the voice says next."""
 
     ASK = "ask"
-    """Ask for #."""
+    """Press # to finish."""
     ASK_PIN = "ask_pin"
-    """Ask for the number that the page shows, then #."""
+    """Key in the number that the page shows, and press #."""
     AGAIN = "again"
-    """Put the question again."""
+    """That was not it: once more the same."""
     DONE = "done"
     FRAUD = "fraud"
     OVER = "over"
-    """There is nothing to answer (any more)."""
+    """Nobody waits for it any more."""
 
 
 class Status(StrEnum):
-    """How a text or call fared."""
+    """How far a text or a call has come."""
 
     SENT = "sent"
     DELIVERED = "delivered"
@@ -43,21 +56,107 @@ class Status(StrEnum):
     FAILED = "failed"
     CANCELED = "canceled"
     COMPLETED = "completed"
-    """A call that was answered has ended."""
+    """A call that was answered is over."""
+
+
+_REASONS = {
+    Status.BUSY: Reason.BUSY,
+    Status.NO_ANSWER: Reason.NO_ANSWER,
+    Status.COMPLETED: Reason.NO_ANSWER,
+    Status.CANCELED: Reason.NO_ANSWER,
+    Status.FAILED: Reason.DELIVERY_FAILED,
+}
+_STATES = {Status.SENT: DeliveryState.SENT, Status.DELIVERED: DeliveryState.DELIVERED}
 
 
 class Calls:
-    """See the module."""
+    """See the module; one object serves the whole process."""
+
+    def __init__(
+        self,
+        store: Store,
+        bus: Bus,
+        decisions: Decisions,
+        policy: Policy,
+        methods: Methods = ALL,
+    ) -> None:
+        """Wire it to its ports."""
+        self._store, self._bus, self._decisions = store, bus, decisions
+        self._policy, self._methods = policy, methods
 
     async def answered(self, message_id: MessageId, provider_id: str, by: AnsweredBy) -> CallReply:
-        """A call was answered."""
-        del message_id, provider_id, by
-        return CallReply.OVER
+        """A call was answered: what it asks."""
+        challenge = await self._open(message_id, provider_id)
+        if challenge is None:
+            return CallReply.OVER
+        if by is AnsweredBy.MACHINE:
+            await self.undelivered(message_id, Reason.NO_ANSWER, "machine")
+            return CallReply.OVER
+        await self._note(message_id, Sent(state=DeliveryState.DELIVERED, provider_id=provider_id))
+        return CallReply.ASK_PIN if challenge.digits else CallReply.ASK
 
     async def keyed(self, message_id: MessageId, provider_id: str, keys: str) -> CallReply:
-        """Keys were pressed in answer to what the voice asked; "" for silence."""
-        del message_id, provider_id, keys
-        return CallReply.OVER
+        """Keys were pressed, or, with none, there was silence."""
+        challenge = await self._open(message_id, provider_id)
+        if challenge is None:
+            return CallReply.OVER
+        rule = functools.partial(
+            calls.press,
+            challenge_id=challenge.id,
+            pressed=KeyPress(keys),
+            methods=self._methods,
+            policy=self._policy,
+        )
+        match await self._decisions.decide(challenge.user_id, rule):
+            case None:
+                return CallReply.OVER
+            case Verdict.RIGHT:
+                return CallReply.DONE
+            case Verdict.FRAUD:
+                return CallReply.FRAUD
+            case _:
+                return CallReply.AGAIN
 
-    async def status(self, message_id: MessageId, provider_id: str, status: Status, code: str | None) -> None:
-        """A text or call has come so far; `code` is the provider's own word for why."""
+    async def status(self, message_id: MessageId, provider_id: str, status: Status, code: str | None = None) -> None:
+        """The provider says how far it has come. What is known already, or over, changes nothing."""
+        known = await self._known(message_id, provider_id)
+        if known is None:
+            return
+        if status in _STATES:
+            await self._note(message_id, Sent(state=_STATES[status], provider_id=provider_id))
+        else:
+            await self.undelivered(message_id, _REASONS[status], code or status.value, provider_id)
+
+    async def undelivered(
+        self, message_id: MessageId, reason: Reason, code: str, provider_id: str | None = None
+    ) -> None:
+        """It did not reach the person: the challenge ends with that reason, and the sign-in stays open."""
+        await self._note(message_id, Sent(state=DeliveryState.FAILED, code=code, provider_id=provider_id))
+        known = await self._store.known_message(message_id)
+        if known is None or known.about not in {About.CODE, About.VERIFY}:
+            return
+        rule = functools.partial(calls.undelivered, challenge_id=ChallengeId(message_id), reason=reason, code=code)
+        try:
+            await self._decisions.decide(known.user_id, rule)
+        except UnknownUser:
+            return  # removed meanwhile, with all that was under way
+
+    async def _known(self, message_id: MessageId, provider_id: str) -> KnownMessage | None:
+        """The message, if it was begun and is known by no other id at the provider."""
+        known = await self._store.known_message(message_id)
+        if known is None or not known.begun or known.provider_id not in {None, provider_id}:
+            return None
+        return known
+
+    async def _open(self, message_id: MessageId, provider_id: str) -> Challenge | None:
+        """The challenge that the call is about, if it is still open."""
+        if await self._known(message_id, provider_id) is None:
+            return None
+        found = await self._store.challenge(ChallengeId(message_id))
+        challenge = found.challenge if found else None
+        return challenge if challenge and challenge.state is ChallengeState.PENDING else None
+
+    async def _note(self, message_id: MessageId, what: Sent) -> None:
+        concerned = await self._store.sent(message_id, what)
+        if concerned is not None:
+            await self._bus.ring((Topic.sign_in(concerned),))

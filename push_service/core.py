@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from push_service.administrator import Administrator
 from push_service.applications import Applications
 from push_service.bus.local import LocalBus
+from push_service.codes import Codes
 from push_service.config import InvalidSettings, LogLevel, Settings, make_data_dir
 from push_service.crypto.keyring import Keyring
 from push_service.crypto.passwords import Argon2Passwords
@@ -26,6 +27,8 @@ from push_service.drafts import Drafter
 from push_service.funnel import Funnel
 from push_service.hops import Hops
 from push_service.journal import Journal
+from push_service.methods import offered
+from push_service.model.method import Methods
 from push_service.observability import Metrics, log_committed
 from push_service.ports import Bus, Topic
 from push_service.registrar import Registrar
@@ -55,6 +58,8 @@ class Core:
     administrator: Administrator
     registrar: Registrar
     drafter: Drafter
+    methods: Methods
+    codes: Codes
     metrics: Metrics
     hops: Hops
 
@@ -88,6 +93,7 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
         await keyring.open()
         drafter = Drafter(keyring, policy, public_url)
         applications = Applications(store, public_url)
+        methods = offered(telephony=settings.telephony.is_set_up)
         yield Core(
             settings=settings,
             public_url=public_url,
@@ -98,7 +104,7 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
             passwords=passwords,
             keyring=keyring,
             applications=applications,
-            administrator=Administrator(store, decisions, passwords, bus),
+            administrator=Administrator(store, decisions, passwords, bus, methods),
             registrar=Registrar(
                 store=store,
                 decisions=decisions,
@@ -106,8 +112,11 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
                 applications=applications,
                 policy=policy,
                 issuer=public_url,
+                methods=methods,
             ),
             drafter=drafter,
+            methods=methods,
+            codes=Codes(store, sealer.mac),
             metrics=metrics,
             hops=hops,
         )

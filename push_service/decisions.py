@@ -18,7 +18,7 @@ from push_service.model.ids import UserId
 from push_service.model.instant import Instant
 from push_service.model.throttle import Charge
 from push_service.model.user import Snapshot
-from push_service.ports import Bus, Committed, Courier, Store
+from push_service.ports import Bus, Committed, Courier, Dispatcher, Store
 
 R = TypeVar("R")
 
@@ -34,10 +34,15 @@ class Decisions:
         self._store, self._bus, self._observers = store, bus, tuple(observers)
         self._hops = hops or Hops()
         self._courier: Courier | None = None
+        self._dispatcher: Dispatcher | None = None
 
     def deliver_by(self, courier: Courier) -> None:
         """From now on hand every prompt that was put to this courier, once it is committed and the bell has rung."""
         self._courier = courier
+
+    def dispatch_by(self, dispatcher: Dispatcher) -> None:
+        """From now on hand every text and call to this dispatcher, once it is committed."""
+        self._dispatcher = dispatcher
 
     async def decide(
         self,
@@ -72,6 +77,8 @@ class Decisions:
             await self._bus.ring(committed.topics)
         if self._courier is not None and committed.deliveries:
             self._courier.take(user_id, committed.deliveries)
+        if self._dispatcher is not None and committed.messages:
+            self._dispatcher.dispatch(committed.messages)
 
     def observe(self, audit: Sequence[Audit]) -> None:
         """Tell logs and metrics of records that are committed, here or by another way."""

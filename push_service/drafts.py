@@ -12,6 +12,7 @@ import secrets
 import msgspec
 
 from push_service.model import ids
+from push_service.model.codes import DRAWN_DIGITS
 from push_service.model.ids import ChallengeId
 from push_service.model.instant import Instant, after, rfc3339
 from push_service.model.method import Draft
@@ -75,8 +76,10 @@ class Drafter:
             nonce=nonce,
             context=self._signer.sign(self._encode(context), CONTEXT_TYP),
             numbers=self._numbers(),
+            digits=f"{secrets.randbelow(10**DRAWN_DIGITS):0{DRAWN_DIGITS}d}",
             requested_at=now,
             expires_at=expires_at,
+            latest=latest,
         )
 
     def _numbers(self) -> tuple[str, ...]:

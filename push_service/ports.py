@@ -157,7 +157,61 @@ class Bus(Protocol):
         ...
 
 
-class Store(Protocol):
+class MessageStore(Protocol):
+    """The store's part for texts and calls: an outbox that sends each of them at most once.
+
+    Raises as Store does.
+    """
+
+    async def claim_message(self, message_id: MessageId, lease_until: Instant, seconds: float) -> Outgoing | None:
+        """Mark a message as begun, and say what to send: from now on nobody else ever sends it.
+
+        The lease that ends at `lease_until` ends in so many seconds now. None where there is nothing to send, and then
+        nothing is written: begun before, another's by now, over, or its challenge or method is gone.
+        """
+        ...
+
+    async def take_due_messages(self, limit: int, seconds: float) -> TakenOver:
+        """Take over at most so many messages whose lease has run out.
+
+        Those that nobody has begun are marked and handed out as by `claim_message`; those that were begun, and of which
+        nobody said what became of them, are UNKNOWN from now on.
+        """
+        ...
+
+    async def release_message(self, message_id: MessageId, lease_until: Instant) -> None:
+        """Give back the lease of a message that was not begun."""
+        ...
+
+    async def sent(self, message_id: MessageId, what: Sent) -> SignInId | None:
+        """Write down what became of a message; the reply names the sign-in whose browser can see that.
+
+        A state only ever moves on (`DeliveryState`), and DELIVERED is final; the provider's id, once known, stays.
+        """
+        ...
+
+    async def known_message(self, message_id: MessageId) -> KnownMessage | None:
+        """A message, sent or not."""
+        ...
+
+    async def method_secret(self, method_id: MethodId) -> str | None:
+        """A method's number or secret, or an enrolment's; None where it has none, or is gone."""
+        ...
+
+
+class AppPasswordStore(Protocol):
+    """The store's part for the list of app passwords. Raises as Store does."""
+
+    async def app_passwords(self, user_id: UserId) -> list[AppPassword]:
+        """A person's app passwords, oldest first."""
+        ...
+
+    async def app_password_used(self, used: AppPasswordId, at: Instant, source: str | None) -> None:
+        """Note a use. An earlier one than is noted counts for nothing."""
+        ...
+
+
+class Store(MessageStore, AppPasswordStore, Protocol):
     """Keeps everything, and decides everything by compare-and-swap of the user's version.
 
     Every method raises StoreUnavailable when the store can't be reached, full or locked: nothing was changed then, or
@@ -329,60 +383,6 @@ class Store(Protocol):
 
     async def check(self) -> None:
         """Return if the store can be read and written; raise StoreUnavailable, saying why not."""
-        ...
-
-
-class MessageStore(Protocol):
-    """The store's part for texts and calls: an outbox that sends each of them at most once.
-
-    Raises as Store does.
-    """
-
-    async def claim_message(self, message_id: MessageId, lease_until: Instant, seconds: float) -> Outgoing | None:
-        """Mark a message as begun, and say what to send: from now on nobody else ever sends it.
-
-        The lease that ends at `lease_until` ends in so many seconds now. None where there is nothing to send, and then
-        nothing is written: begun before, another's by now, over, or its challenge or method is gone.
-        """
-        ...
-
-    async def take_due_messages(self, limit: int, seconds: float) -> TakenOver:
-        """Take over at most so many messages whose lease has run out.
-
-        Those that nobody has begun are marked and handed out as by `claim_message`; those that were begun, and of which
-        nobody said what became of them, are UNKNOWN from now on.
-        """
-        ...
-
-    async def release_message(self, message_id: MessageId, lease_until: Instant) -> None:
-        """Give back the lease of a message that was not begun."""
-        ...
-
-    async def sent(self, message_id: MessageId, what: Sent) -> SignInId | None:
-        """Write down what became of a message; the reply names the sign-in whose browser can see that.
-
-        A state only ever moves on (`DeliveryState`), and DELIVERED is final; the provider's id, once known, stays.
-        """
-        ...
-
-    async def known_message(self, message_id: MessageId) -> KnownMessage | None:
-        """A message, sent or not."""
-        ...
-
-    async def method_secret(self, method_id: MethodId) -> str | None:
-        """A method's number or secret, or an enrolment's; None where it has none, or is gone."""
-        ...
-
-
-class AppPasswordStore(Protocol):
-    """The store's part for the list of app passwords. Raises as Store does."""
-
-    async def app_passwords(self, user_id: UserId) -> list[AppPassword]:
-        """A person's app passwords, oldest first."""
-        ...
-
-    async def app_password_used(self, used: AppPasswordId, at: Instant, source: str | None) -> None:
-        """Note a use. An earlier one than is noted counts for nothing."""
         ...
 
 

@@ -15,7 +15,7 @@ from push_service.applications import Applications
 from push_service.crypto import jws, proofs
 from push_service.decisions import Decisions
 from push_service.drafts import Drafter
-from push_service.methods import OFFERED
+from push_service.methods import ALL
 from push_service.model import ids
 from push_service.model.application import SETTINGS
 from push_service.model.decision import Actor, Audit, AuditKind, Remembered
@@ -95,11 +95,16 @@ class Registrar:
         applications: Applications,
         policy: Policy,
         issuer: str,
-        methods: Methods = OFFERED,
+        methods: Methods = ALL,
     ) -> None:
         """Wire the use cases to their ports; `issuer` is the public URL."""
         self._store, self._decisions, self._drafter = store, decisions, drafter
         self._applications, self._policy, self._issuer, self._methods = applications, policy, issuer, methods
+
+    @property
+    def methods(self) -> Methods:
+        """What can be registered to verify by."""
+        return self._methods
 
     async def session(self, token: str, purpose: Purpose) -> Session:
         """Who this token lets into the settings.

@@ -12,14 +12,17 @@ from typing import Self
 import msgspec
 
 from push_service.applications import Applications
+from push_service.codes import Codes
 from push_service.decisions import Decisions
 from push_service.drafts import Drafter
 from push_service.first_factor import Begin, FirstFactor
 from push_service.hops import BeginSteps, Hops
-from push_service.methods import OFFERED
+from push_service.methods import ALL
 from push_service.model import ids
+from push_service.model.challenge import ChallengeState
 from push_service.model.decision import Remembered
 from push_service.model.errors import (
+    InvalidRequest,
     InvalidToken,
     NoCodeDue,
     TooLate,
@@ -27,9 +30,9 @@ from push_service.model.errors import (
 )
 from push_service.model.ids import ChallengeId, MethodId, SignInId
 from push_service.model.instant import Instant, seconds_between, unix
-from push_service.model.method import Methods
+from push_service.model.method import Methods, PromptKind
 from push_service.model.policy import MAX_WAITS, RESULT_SECONDS, Policy
-from push_service.model.rules import browser
+from push_service.model.rules import browser, typed
 from push_service.model.rules.begin import PASSWORD_ONLY, BeginRequest, begin
 from push_service.model.sign_in import Reason, SignInState
 from push_service.model.tokens import browser_token, registration_token, sign_in_of
@@ -115,15 +118,17 @@ class Verifier:
         signer: TokenSigner,
         drafter: Drafter,
         applications: Applications,
+        codes: Codes,
         policy: Policy,
         issuer: str,
-        methods: Methods = OFFERED,
+        methods: Methods = ALL,
         hops: Hops | None = None,
     ) -> None:
         """Wire the use cases to their ports."""
         self._hops = hops or Hops()
         self._store, self._waits, self._decisions, self._first_factor = store, waits, decisions, first_factor
         self._signer, self._drafter, self._applications = signer, drafter, applications
+        self._codes = codes
         self._policy, self._issuer, self._methods = policy, issuer, methods
         self._encode = msgspec.json.Encoder().encode
 
@@ -209,12 +214,30 @@ class Verifier:
         return chosen or await self._over(sign_in_id, token)
 
     async def type_code(self, sign_in_id: SignInId, token: str, code: str) -> Seen:
-        """Answer the present challenge by a typed code. None of the methods offered takes one yet."""
+        """Answer the present challenge by a typed code.
+
+        Raises NoCodeDue, InvalidRequest for what has not the form of a code (no try then), and WrongCode.
+        """
         seen, _ = await self.look(sign_in_id, token)
         if not seen.sign_in.live:
             raise TooLate(state=seen.sign_in.state.value)
-        del code
-        raise NoCodeDue
+        challenge = seen.challenge
+        if challenge is None or challenge.state is not ChallengeState.PENDING:
+            raise NoCodeDue
+        method = self._methods.get(challenge.kind)
+        if method is None or method.prompt is not PromptKind.ENTER_CODE:
+            raise NoCodeDue
+        if not method.fits(code):
+            raise InvalidRequest("This is not a code of the kind that is asked for.")
+        rule = functools.partial(
+            typed.type_code,
+            sign_in_id=sign_in_id,
+            challenge_id=challenge.id,
+            typed=await self._codes.read(seen.user, challenge.method_id, code),
+            methods=self._methods,
+            policy=self._policy,
+        )
+        return await self._decisions.decide(seen.user.id, rule) or await self._over(sign_in_id, token)
 
     async def withdraw(self, sign_in_id: SignInId, token: str, source: str | None) -> Seen:
         """Cancel a sign-in; doing it again is the same."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from push_service.config.kinds import DAY, OneRate, Section, SomeRates, lower
 from push_service.model.policy import MAX_SIGN_IN_SECONDS, Confirm, Policy
@@ -106,6 +106,13 @@ class PolicySettings(Section):
         le=30 * DAY,
         description="How long after an administrator's reset an enforced account may register anew.",
     )
+
+    @field_validator("call_pin_digits")
+    @classmethod
+    def _call_pin_digits(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("must be 0, or 2 to 8: one digit could be the 0 that reports fraud")
+        return value
 
     def to_policy(self) -> Policy:
         """What the rules are given."""

@@ -97,6 +97,11 @@ class TelephonySettings(Section):
             raise ValueError(f"besides AUTH_TOKEN, {' and '.join(missing)} must be given")
         return self
 
+    @property
+    def is_set_up(self) -> bool:
+        """Whether texts can be sent and calls placed."""
+        return self.auth_token is not None
+
     def to_options(self, public_url: str, pin_digits: int) -> TelephonyOptions | None:
         """What the adapters are given; None where no provider is set up."""
         if self.auth_token is None:

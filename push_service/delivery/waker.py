@@ -16,6 +16,7 @@ from typing import NamedTuple
 import structlog
 
 from push_service.delivery.gate import Full, Gate
+from push_service.delivery.hands import MAX_HELD, Hands
 from push_service.delivery.retries import pause_before
 from push_service.delivery.verdicts import Verdicts
 from push_service.model.challenge import Delivery, DeliveryState
@@ -28,10 +29,7 @@ from push_service.ports import Bus, Messenger, Store, Topic, Wake, WakeOutcome, 
 
 TAKE_OVER_SECONDS = 0.5
 TAKE_AT_ONCE = 100
-MAX_HELD = 10_000
-"""Prompts in one process's hands; what comes beyond is left to whoever has room when its lease ends."""
 _WRITING_SECONDS = 0.5
-_LAST_SECONDS = 10.0
 QUEUE_FULL = WakeReport(WakeOutcome.REFUSED, "queue_full")
 NO_PUSH_TOKEN = WakeReport(WakeOutcome.DEAD_TOKEN, "no_push_token")
 _log = structlog.get_logger()
@@ -78,14 +76,13 @@ class Waker:
         self._store, self._bus, self._messenger, self._verdicts = store, bus, messenger, verdicts
         self._limits, self._keyed_hash, self._told = limits, keyed_hash, told
         self._gate = Gate(limits.concurrency, limits.waiting)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._draining = asyncio.Event()
+        self._hands = Hands("wake")
         self._dice = random.SystemRandom()
 
     @property
     def held(self) -> int:
         """How many prompts are in our hands."""
-        return len(self._tasks)
+        return self._hands.held
 
     def take(self, user_id: UserId, deliveries: Sequence[Delivery]) -> None:
         """See ports.Courier."""
@@ -94,7 +91,7 @@ class Waker:
 
     async def run(self) -> None:
         """Take over what others left, until drained."""
-        while not await self._pause(TAKE_OVER_SECONDS):
+        while not await self._hands.pause(TAKE_OVER_SECONDS):
             try:
                 await self._take_over()
                 await self._verdicts.execute(asyncio.get_running_loop().time())
@@ -103,32 +100,27 @@ class Waker:
 
     def drain(self) -> None:
         """Begin nothing more: leases of what is not being sent at this moment are given back, now and from now on."""
-        self._draining.set()
+        self._hands.drain()
 
     async def close(self) -> None:
         """Wait for the calls under way and the leases given back, for a bounded time."""
-        self.drain()
-        if self._tasks:
-            _, unfinished = await asyncio.wait(self._tasks, timeout=_LAST_SECONDS)
-            for task in unfinished:
-                task.cancel()
-            await asyncio.gather(*unfinished, return_exceptions=True)
+        await self._hands.close()
 
     # --- one prompt ---------------------------------------------------------------------------------------------------
 
     async def _first(self, user_id: UserId, held: _Held) -> None:
         """A prompt that was just put."""
-        if await self._bus.heard_by(Topic.user(user_id)) and await self._pause(ACKNOWLEDGEMENT_SECONDS):
+        if await self._bus.heard_by(Topic.user(user_id)) and await self._hands.pause(ACKNOWLEDGEMENT_SECONDS):
             await self._give_back(held)
         else:
             await self._deliver(held)
 
     async def _deliver(self, held: _Held) -> None:
         """See to a prompt until there is nothing left to try, or another process has it."""
-        while not self._draining.is_set():
+        while not self._hands.is_draining():
             try:
                 async with self._gate.turn():
-                    if self._draining.is_set():
+                    if self._hands.is_draining():
                         break
                     again, pause = await self._attempt(held)
             except Full:
@@ -137,7 +129,7 @@ class Waker:
             if pause is None:
                 return
             held = again
-            if await self._pause(pause):
+            if await self._hands.pause(pause):
                 break
         await self._give_back(held)
 
@@ -198,7 +190,7 @@ class Waker:
     # --- all of them --------------------------------------------------------------------------------------------------
 
     async def _take_over(self) -> None:
-        room = min(self._gate.room, MAX_HELD - len(self._tasks), TAKE_AT_ONCE)
+        room = min(self._gate.room, MAX_HELD - self.held, TAKE_AT_ONCE)
         if room <= 0:
             return
         due = await self._store.take_due(room, self._limits.lease_seconds)
@@ -206,33 +198,8 @@ class Waker:
             self._start(self._deliver(held))
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
-        """Own a task, until it is done."""
-        if len(self._tasks) >= MAX_HELD:
-            work.close()
+        if not self._hands.start(work):
             self._told(None, QUEUE_FULL, 0.0)
-            return
-        task = asyncio.create_task(_guarded(work), name="wake")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _pause(self, seconds: float) -> bool:
-        """Wait so long; True, sooner, if this process is about to end."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._draining.wait()
-        except TimeoutError:
-            return False
-        return True
-
-
-async def _guarded(work: Coroutine[None, None, None]) -> None:
-    """One prompt's trouble is not the others'. Whatever is left undone is taken over when its lease ends."""
-    try:
-        await work
-    except ServiceError as refusal:
-        _log.warning("wake.postponed", code=refusal.code, detail=refusal.detail)
-    except Exception:  # noqa: BLE001 - a defect: told, and nobody else hangs on it
-        _log.exception("wake.defect")
 
 
 def _attempt(row: Undelivered, report: WakeReport, pause: float | None) -> Attempt:

@@ -16,7 +16,6 @@ from push_service.frontends.devices import device_wire
 from push_service.frontends.http import Networks, Route
 from push_service.frontends.idempotency import Idempotency, Remember
 from push_service.frontends.wire import ActivationWire, MeWire, NothingBody, PrimaryBody, own_methods
-from push_service.methods import OFFERED
 from push_service.model import errors
 from push_service.model.decision import Actor
 from push_service.model.ids import MethodId
@@ -123,7 +122,7 @@ class SettingsFrontend:
             id=user.id,
             username=user.username,
             state=user.state,
-            methods=own_methods(user, OFFERED),
+            methods=own_methods(user, self._registrar.methods),
             devices=tuple(device_wire(each) for each in devices),
         )
 

@@ -8,11 +8,12 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from push_service.methods import ALL
 from push_service.model.challenge import Challenge, ChallengeState, DeliveryState, MethodKind
 from push_service.model.errors import Fault, InvalidRequest
 from push_service.model.ids import MethodId
 from push_service.model.instant import rfc3339
-from push_service.model.method import Methods
+from push_service.model.method import Methods, PromptKind
 from push_service.model.sign_in import Notice, Reason, SignInState
 from push_service.model.user import Method, Password, User, UserState, usable_methods
 from push_service.model.view import Seen, other_methods, wire_version
@@ -29,6 +30,8 @@ LABELS: dict[MethodKind, str] = {
     MethodKind.TEXT_MOBILE: "Text code to my mobile phone",
     MethodKind.CALL_MOBILE: "Call my mobile phone",
     MethodKind.CALL_OFFICE: "Call my office phone",
+    MethodKind.RECOVERY_CODE: "Recovery code from my list",
+    MethodKind.BYPASS: "One-time code from my administrator",
 }
 
 
@@ -60,14 +63,20 @@ class ChooseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class CodeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /v1/sign-ins/{id}/code`."""
 
-    code: Annotated[str, Meta(pattern="^[0-9]{6}$")]
+    code: Annotated[str, Meta(min_length=6, max_length=64, pattern="^[0-9A-Za-z -]+$")]
+    """Six digits; or a code from a list, as it is printed."""
 
 
 class PromptWire(msgspec.Struct, frozen=True):
-    """What the page shows of the challenge; `number` is there while it is to be typed."""
+    """What the person does to answer.
 
-    kind: str
+    `number` is there while it is to be typed on the phone, or keyed in; `digits` says how many a code has that is typed
+    in the page, 0 for a code from a list.
+    """
+
+    kind: PromptKind
     number: str | None = None
+    digits: int | UnsetType = UNSET
 
 
 class ChallengeWire(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +87,8 @@ class ChallengeWire(msgspec.Struct, frozen=True, kw_only=True):
     method: MethodKind
     state: ChallengeState
     reason: Reason | None
+    code: str | None
+    """Why it could not be delivered, where it could not."""
     delivery: str
     prompt: PromptWire
     target: str
@@ -243,18 +254,26 @@ def own_methods(user: User, methods: Methods) -> tuple[MethodWire, ...]:
 
 def challenge_wire(challenge: Challenge, delivery: DeliveryState, expires_at: str) -> ChallengeWire:
     """A challenge as shown."""
-    pending = challenge.state is ChallengeState.PENDING
     return ChallengeWire(
         id=challenge.id,
         method_id=challenge.method_id,
         method=challenge.kind,
         state=challenge.state,
         reason=challenge.reason,
+        code=challenge.code,
         delivery=_DELIVERY[delivery],
-        prompt=PromptWire("approve_on_device", challenge.secret if pending else None),
+        prompt=_prompt(challenge),
         target=challenge.target,
         expires_at=expires_at,
     )
+
+
+def _prompt(challenge: Challenge) -> PromptWire:
+    """A code that is typed in the page is never told to the page."""
+    kind = ALL[challenge.kind].prompt
+    if kind is PromptKind.ENTER_CODE:
+        return PromptWire(kind, digits=challenge.digits)
+    return PromptWire(kind, challenge.secret if challenge.state is ChallengeState.PENDING else None)
 
 
 def sign_in_wire(

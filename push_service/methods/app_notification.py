@@ -9,9 +9,19 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 
-from push_service.model.challenge import Challenge, MethodKind
-from push_service.model.method import AnswerDecision, Draft, Question, SignedAnswer, Verdict
-from push_service.model.policy import Confirm, Policy
+from push_service.model.challenge import MethodKind
+from push_service.model.method import (
+    Answer,
+    AnswerDecision,
+    Asked,
+    Draft,
+    Judgement,
+    PromptKind,
+    Question,
+    SignedAnswer,
+    Verdict,
+)
+from push_service.model.policy import Confirm, Policy, Rate
 from push_service.model.user import Guard, Method
 
 
@@ -20,8 +30,24 @@ class AppNotification:
 
     kind = MethodKind.APP_NOTIFICATION
     amr: tuple[str, ...] = ("swk",)
+    prompt = PromptKind.APPROVE_ON_DEVICE
     disturbs = True
     asks_all = True
+    counts = True
+    spoils = True
+
+    def seconds(self, policy: Policy) -> int:
+        """As long as a sign-in waits."""
+        return policy.sign_in_seconds
+
+    def tries(self, policy: Policy) -> Rate:
+        """Two digits are soon guessed: few."""
+        return policy.wrong_numbers
+
+    def fits(self, code: str) -> bool:
+        """It is not answered in the browser."""
+        del code
+        return False
 
     def ask(self, guard: Guard, method: Method, draft: Draft, taken: Iterable[str], policy: Policy) -> Question:
         """Ask every enrolled device, with a number that none of the person's other prompts has."""
@@ -34,13 +60,19 @@ class AppNotification:
         number = next(each for each in draft.numbers if each not in used)
         return Question(secret=number, digits=policy.number_digits, target=names or method.target, devices=devices)
 
-    def judge(self, challenge: Challenge, answer: SignedAnswer) -> Verdict:
+    def judge(self, asked: Asked, answer: Answer) -> Judgement:
         """Compare the number in constant time; deny and fraud need none."""
-        if answer.decision is AnswerDecision.DENY:
-            return Verdict.DENIED
-        if answer.decision is AnswerDecision.REPORT_FRAUD:
-            return Verdict.FRAUD
-        if challenge.secret is None:
-            return Verdict.RIGHT
-        given = (answer.number or "").encode()  # as bytes: of texts, only ASCII can be compared
-        return Verdict.RIGHT if hmac.compare_digest(challenge.secret.encode(), given) else Verdict.WRONG
+        return Judgement(_worth(asked.challenge.secret, answer), asked.guard)
+
+
+def _worth(number: str | None, answer: Answer) -> Verdict:
+    if not isinstance(answer, SignedAnswer):
+        return Verdict.UNCLEAR
+    if answer.decision is AnswerDecision.DENY:
+        return Verdict.DENIED
+    if answer.decision is AnswerDecision.REPORT_FRAUD:
+        return Verdict.FRAUD
+    if number is None:
+        return Verdict.RIGHT
+    given = (answer.number or "").encode()  # as bytes: of texts, only ASCII can be compared
+    return Verdict.RIGHT if hmac.compare_digest(number.encode(), given) else Verdict.WRONG

@@ -63,6 +63,12 @@ def room_at(events: Sequence[Instant], rates: Iterable[Rate], now: Instant) -> I
     return first
 
 
+def left(events: Sequence[Instant], rate: Rate, now: Instant) -> int:
+    """How many more events fit into the rate's window now."""
+    since = now - rate.seconds * MICROSECONDS
+    return max(0, rate.count - sum(each > since for each in events))
+
+
 def remembered(events: Sequence[Instant], rates: Iterable[Rate], event: Instant) -> tuple[Instant, ...]:
     """The events worth keeping after one more: as many as the largest window can hold."""
     keep = max(rate.count for rate in rates)

@@ -142,8 +142,8 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     begins_tat: Instant = Instant(0)
     """Counter of begins with the right password (see throttle.spend)."""
     blocked: bool = False
-    sent: tuple[Instant, ...] = ()
-    """When texts were sent and calls placed since the last success."""
+    sent: dict[MethodKind, tuple[Instant, ...]] = {}
+    """When texts were sent and calls placed lately, since the last success."""
     enrolments: tuple[Enrolment, ...] = ()
     totp: dict[MethodId, TotpUse] = {}
     app_passwords: tuple[AppPasswordKey, ...] = ()
@@ -154,6 +154,10 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ever_registered: bool = False
     reset_at: Instant | None = None
     """When an administrator last reset the methods."""
+
+    def remembering(self, method_id: MethodId, use: TotpUse) -> Guard:
+        """The guard, with the latest step used of an authenticator app."""
+        return msgspec.structs.replace(self, totp={**self.totp, method_id: use})
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):

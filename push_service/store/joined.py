@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from push_service.model.challenge import DeliveryState
+from push_service.model.challenge import DeliveryState, MethodKind
 from push_service.model.user import Pending, Snapshot
 from push_service.model.view import Seen
 from push_service.store import columns
@@ -40,7 +40,16 @@ _FURTHEST = (
 )
 """Of several phones the furthest counts; that one could not be reached (3) counts only where none could."""
 
-SEEN = f"{SNAPSHOT}, {_FURTHEST}"
+_BY_MESSAGE = ", ".join(
+    f"'{each.value}'" for each in (MethodKind.TEXT_MOBILE, MethodKind.CALL_MOBILE, MethodKind.CALL_OFFICE)
+)
+_DELIVERED = (
+    f"CASE WHEN c.kind IN ({_BY_MESSAGE}) THEN (SELECT m.state FROM messages m WHERE m.id = c.id)"  # noqa: S608
+    f" ELSE {_FURTHEST} END"
+)
+"""A text or a call has one message, named after its challenge. Only one of the two is looked for."""
+
+SEEN = f"{SNAPSHOT}, {_DELIVERED}"
 SEEN_FROM = "sign_ins s JOIN users u ON u.id = s.user_id LEFT JOIN challenges c ON c.id = s.challenge_id"
 
 

@@ -11,11 +11,14 @@ from typing import Any
 import msgspec
 
 from push_service.crypto.sealing import Sealer
+from push_service.model.app_password import AppPassword
 from push_service.model.application import Application
-from push_service.model.challenge import Challenge, ChallengeState, Delivery, MethodKind
-from push_service.model.decision import Remembered
+from push_service.model.challenge import Challenge, ChallengeState, Delivery, DeliveryState, MethodKind
+from push_service.model.decision import MethodSecret, Remembered
 from push_service.model.device import Device, DeviceState, PublicKey, UsedActivation
+from push_service.model.ids import MethodId, UserId
 from push_service.model.instant import Instant, seconds_between
+from push_service.model.message import About, KnownMessage, Message, Outgoing, Via
 from push_service.model.outbox import Undelivered
 from push_service.model.sign_in import Asker, Notice, Reason, SignIn, SignInState
 from push_service.model.user import Guard, User, UserState
@@ -43,6 +46,30 @@ def text(value: object) -> str:
 def delivery_row(delivery: Delivery) -> Row:
     """To `DELIVERY`."""
     return (delivery.challenge_id, delivery.device_id, delivery.next_at, delivery.lease_until)
+
+
+def message_row(user_id: UserId, message: Message) -> Row:
+    """To `MESSAGE`."""
+    return (
+        message.id,
+        user_id,
+        message.method_id,
+        message.via.value,
+        message.about.value,
+        message.detail,
+        message.expires_at,
+        message.lease_until,
+    )
+
+
+def app_password_row(user_id: UserId, password: AppPassword) -> Row:
+    """To `APP_PASSWORD_WRITTEN`."""
+    return (*msgspec.structs.astuple(password), user_id)
+
+
+def _place_of(method_id: MethodId) -> str:
+    """Where a method's secret is sealed to."""
+    return f"method_secrets.value:{method_id}"
 
 
 class Rows:
@@ -162,10 +189,11 @@ class Rows:
             digits=row[9],
             state=_CHALLENGE_STATES[row[10]],
             reason=_REASONS[row[11]],
-            answered_by=row[12],
-            answer_digest=row[13],
-            started_at=row[14],
-            ended_at=row[15],
+            code=row[12],
+            answered_by=row[13],
+            answer_digest=row[14],
+            started_at=row[15],
+            ended_at=row[16],
         )
 
     def challenge_row(self, challenge: Challenge) -> Row:
@@ -183,6 +211,7 @@ class Rows:
             challenge.digits,
             challenge.state.value,
             challenge.reason and challenge.reason.value,
+            challenge.code,
             challenge.answered_by,
             challenge.answer_digest,
             challenge.started_at,
@@ -194,6 +223,7 @@ class Rows:
         return (
             challenge.state.value,
             challenge.reason and challenge.reason.value,
+            challenge.code,
             challenge.answered_by,
             challenge.answer_digest,
             challenge.ended_at,
@@ -257,6 +287,53 @@ class Rows:
             lease_until=lease_until,
             expires_at=expires_at,
             seconds=seconds_between(now, expires_at),
+        )
+
+    def outgoing(self, row: Row, now: Instant) -> Outgoing:
+        """From `OUTGOING`."""
+        id_, user_id, username, sign_in_id, method_id, via, about, detail, number, secret, expires_at, _ = row
+        return Outgoing(
+            id=id_,
+            user_id=user_id,
+            username=username,
+            sign_in_id=sign_in_id,
+            method_id=method_id,
+            via=Via(via),
+            about=About(about),
+            detail=detail,
+            number=self.method_secret(method_id, number),
+            secret=self._open(secret, "challenges.secret", id_),
+            seconds=seconds_between(now, expires_at),
+        )
+
+    def known_message(self, row: Row) -> KnownMessage:
+        """From `KNOWN_MESSAGE`."""
+        id_, user_id, method_id, via, about, state, begun, provider_id, expires_at = row
+        return KnownMessage(
+            id=id_,
+            user_id=user_id,
+            method_id=method_id,
+            via=Via(via),
+            about=About(about),
+            state=DeliveryState(state),
+            begun=bool(begun),
+            provider_id=provider_id,
+            expires_at=expires_at,
+        )
+
+    def method_secret(self, method_id: MethodId, sealed: bytes) -> str:
+        """A method's number or secret."""
+        return self._sealer.open(sealed, _place_of(method_id))
+
+    def method_secret_row(self, user_id: UserId, secret: MethodSecret) -> Row:
+        """To `METHOD_SECRET`."""
+        return (secret.method_id, user_id, self._sealer.seal(secret.value, _place_of(secret.method_id)))
+
+    def app_password(self, row: Row) -> AppPassword:
+        """From `APP_PASSWORD`."""
+        id_, name, created_at, last_used_at, last_used_from = row
+        return AppPassword(
+            id=id_, name=name, created_at=created_at, last_used_at=last_used_at, last_used_from=last_used_from
         )
 
     def activation(self, row: Row) -> UsedActivation:

@@ -33,6 +33,8 @@ OVER_AND_OLD = (Swept("sign_ins", "id", "begun_at", _READABLE), Swept("challenge
 OLD = (
     # A lease is over seconds after its prompt was put: by its end a delivery is known to be as old as that.
     Swept("deliveries", "challenge_id, device_id", "lease_until", _READABLE),
+    # The provider's word about one may come late.
+    Swept("messages", "id", "expires_at", _READABLE),
     Swept("activations", "code_hash", "expires_at"),
     Swept("proofs_seen", "device_id, jti_hash", "until"),
     Swept("throttles", "key", "tat"),

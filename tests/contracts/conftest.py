@@ -9,8 +9,8 @@ import pytest
 
 from push_service.bus.local import LocalBus
 from push_service.bus.redis import RedisBus, node
-from push_service.ports import Bus, Store
-from tests.contracts.kinds import PostgresStores, SqliteStores, Stores
+from push_service.ports import Bus
+from tests.contracts.kinds import PostgresStores, SqliteStores, Stores, WholeStore
 from tests.support.redis import RedisServer
 
 
@@ -29,7 +29,7 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
 
 
 @pytest.fixture
-async def store(stores: Stores) -> AsyncIterator[Store]:
+async def store(stores: Stores) -> AsyncIterator[WholeStore]:
     """One store on it."""
     async with stores.open() as opened:
         yield opened

@@ -135,8 +135,10 @@ def beginning(
         nonce=secrets.token_urlsafe(18),
         context=f"{secrets.token_hex(8)}.{payload}.{secrets.token_hex(8)}",
         numbers=("31415926", "27182818", "16180339", "14142135"),
+        digits="04816273",
         requested_at=now,
         expires_at=after(now, seconds),
+        latest=after(now, seconds),
     )
     request = BeginRequest(
         sign_in_id=sign_in_id or ids.sign_in_id(),

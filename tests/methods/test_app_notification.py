@@ -7,14 +7,14 @@ import hmac
 import msgspec
 import pytest
 
-from push_service.methods import OFFERED
+from push_service.methods import ALL
 from push_service.methods.app_notification import AppNotification
 from push_service.model.challenge import Challenge, MethodKind
 from push_service.model.ids import MethodId
-from push_service.model.method import AnswerDecision, Question, Verdict
+from push_service.model.method import Answer, AnswerDecision, Asked, KeyPress, Question, Verdict
 from push_service.model.policy import Policy
 from push_service.model.user import Guard, Method
-from tests.support.scene import NUMBERS, TAP, Scene, phone, signed
+from tests.support.scene import NUMBERS, START, TAP, Scene, phone, signed
 
 METHOD = AppNotification()
 VERIFY, DENY, FRAUD = AnswerDecision.VERIFY, AnswerDecision.DENY, AnswerDecision.REPORT_FRAUD
@@ -30,8 +30,15 @@ def _challenge(secret: str | None) -> Challenge:
     return msgspec.structs.replace(scene.challenge(scene.begun()), secret=secret)
 
 
+def _worth(challenge: Challenge, answer: Answer) -> Verdict:
+    guard = Guard()
+    judgement = METHOD.judge(Asked(challenge, guard, START), answer)
+    assert judgement.guard is guard
+    return judgement.verdict
+
+
 def test_it_is_offered_under_its_kind() -> None:
-    assert isinstance(OFFERED[MethodKind.APP_NOTIFICATION], AppNotification)
+    assert isinstance(ALL[MethodKind.APP_NOTIFICATION], AppNotification)
 
 
 def test_every_phone_is_asked_for_the_number_of_the_policys_digits() -> None:
@@ -88,19 +95,19 @@ def test_a_method_without_any_phone_left_is_named_by_its_own_target() -> None:
 )
 def test_only_the_very_number_verifies(given: str | None, verdict: Verdict) -> None:
     challenge = _challenge("42")
-    assert METHOD.judge(challenge, signed(challenge, phone("phone"), VERIFY, given)) is verdict
+    assert _worth(challenge, signed(challenge, phone("phone"), VERIFY, given)) is verdict
 
 
 @pytest.mark.parametrize("secret", ["42", None])
 def test_saying_no_needs_no_number(secret: str | None) -> None:
     challenge = _challenge(secret)
-    assert METHOD.judge(challenge, signed(challenge, phone("phone"), DENY, "42")) is Verdict.DENIED
-    assert METHOD.judge(challenge, signed(challenge, phone("phone"), FRAUD, "42")) is Verdict.FRAUD
+    assert _worth(challenge, signed(challenge, phone("phone"), DENY, "42")) is Verdict.DENIED
+    assert _worth(challenge, signed(challenge, phone("phone"), FRAUD, "42")) is Verdict.FRAUD
 
 
 def test_a_tap_verifies_where_no_number_was_asked_for() -> None:
     challenge = _challenge(None)
-    assert METHOD.judge(challenge, signed(challenge, phone("phone"), VERIFY)) is Verdict.RIGHT
+    assert _worth(challenge, signed(challenge, phone("phone"), VERIFY)) is Verdict.RIGHT
 
 
 @pytest.mark.parametrize("given", ["42", "43", "73", "0", None])
@@ -113,5 +120,10 @@ def test_every_number_goes_the_same_constant_time_way(given: str | None, monkeyp
 
     monkeypatch.setattr(hmac, "compare_digest", compare)
     challenge = _challenge("42")
-    METHOD.judge(challenge, signed(challenge, phone("phone"), VERIFY, given))
+    _worth(challenge, signed(challenge, phone("phone"), VERIFY, given))
     assert compared == [(b"42", (given or "").encode())]
+
+
+def test_it_is_not_answered_in_the_browser_nor_by_a_call() -> None:
+    assert not METHOD.fits("123456")
+    assert _worth(_challenge(None), KeyPress("#")) is Verdict.UNCLEAR

@@ -15,7 +15,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from push_service.methods import OFFERED
 from push_service.model.challenge import Challenge, ChallengeState, MethodKind
 from push_service.model.decision import Actor, AuditKind
 from push_service.model.device import Device, DeviceState
@@ -30,7 +29,7 @@ from push_service.model.rules.answer import answer as decide_answer
 from push_service.model.sign_in import SignInState
 from push_service.model.user import Failures, UserState, usable_methods
 from push_service.model.view import Seen, as_of, readable, wire_version
-from tests.support.scene import OVER, WITH_CODES, Scene, phone, signed
+from tests.support.scene import ONLY_PUSH, OVER, WITH_CODES, Scene, phone, signed
 
 T = TypeVar("T")
 
@@ -73,7 +72,7 @@ class Person(RuleBasedStateMachine):
     )
     def meet(self, phones: int, state: UserState, *, codes: bool, failures: int) -> None:
         self.names = [f"phone {n}" for n in range(phones)] or ["none yet"]
-        self.scene = Scene(*self.names[:phones], state=state, policy=POLICY, methods=WITH_CODES if codes else OFFERED)
+        self.scene = Scene(*self.names[:phones], state=state, policy=POLICY, methods=WITH_CODES if codes else ONLY_PUSH)
         if failures:
             self.scene.set_guard(failures={PUSH: Failures(failures, (self.scene.now,) * 3)})
 

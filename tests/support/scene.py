@@ -5,23 +5,22 @@ Every call runs one rule on `Memory` as a use case would, and returns its decisi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from typing import TypeVar
 
 import msgspec
 
-from push_service.methods import OFFERED
+from push_service.methods import ALL
 from push_service.model.challenge import Challenge, MethodKind
 from push_service.model.decision import Actor, Audit, AuditKind, Decision, Rule
 from push_service.model.device import Device, PublicKey
 from push_service.model.ids import ApplicationId, ChallengeId, DeviceId, MethodId, SignInId, UserId
 from push_service.model.instant import MICROSECONDS, Instant, after
-from push_service.model.method import AnswerDecision, Draft, Methods, Question, SignedAnswer, Verdict
+from push_service.model.method import AnswerDecision, Draft, KeyPress, Methods, SignedAnswer, TypedCode, Verdict
 from push_service.model.policy import MAX_SIGN_IN_SECONDS, Confirm, Policy
-from push_service.model.rules import administration, answer, begin, browser, registration
+from push_service.model.rules import administration, answer, begin, browser, calls, registration, typed
 from push_service.model.rules.answer import AnswerOutcome
-from push_service.model.sign_in import Asker, SignIn, SignInState
+from push_service.model.sign_in import Asker, Reason, SignIn, SignInState
 from push_service.model.user import Activation, Guard, Method, User, UserState
 from push_service.model.view import Seen
 from tests.support.memory import Memory
@@ -30,30 +29,14 @@ R = TypeVar("R")
 
 START = Instant(1_790_000_000 * MICROSECONDS)
 MAIL = ApplicationId("app_mail")
+DIGITS = "04816273"
 NUMBERS = ("73519046", "18462937", "59273618", "90413725", "27364591")
 """What every draft draws, so that only the rules keep two prompts from showing the same; no other text holds one."""
 
 
-class TypedCode:
-    """`app_code` as far as the rules can tell: asking by it disturbs nobody, and each phone is a choice of its own."""
-
-    kind = MethodKind.APP_CODE
-    amr: tuple[str, ...] = ("otp",)
-    disturbs = False
-    asks_all = False
-
-    def ask(self, guard: Guard, method: Method, draft: Draft, taken: Iterable[str], policy: Policy) -> Question:
-        """Nothing is sent anywhere."""
-        del guard, draft, taken, policy
-        return Question(secret=None, digits=6, target=method.target, devices=())
-
-    def judge(self, challenge: Challenge, answer: SignedAnswer) -> Verdict:
-        """Not by a signed answer."""
-        del challenge, answer
-        return Verdict.WRONG
-
-
-WITH_CODES: Methods = {**OFFERED, MethodKind.APP_CODE: TypedCode()}
+ONLY_PUSH: Methods = {MethodKind.APP_NOTIFICATION: ALL[MethodKind.APP_NOTIFICATION]}
+WITH_CODES: Methods = {**ONLY_PUSH, MethodKind.APP_CODE: ALL[MethodKind.APP_CODE]}
+"""Asking by a code disturbs nobody, and each phone is a choice of its own."""
 
 
 def phone(name: str) -> Device:
@@ -92,7 +75,7 @@ class Scene:
         *phones: str,
         state: UserState = UserState.ENFORCED,
         policy: Policy | None = None,
-        methods: Methods = OFFERED,
+        methods: Methods = ONLY_PUSH,
     ) -> None:
         self.policy, self.methods, self.now = policy or Policy(), methods, START
         self._count = 0
@@ -167,8 +150,10 @@ class Scene:
             nonce=f"nonce_{self._count}",
             context=f"context of ch_{self._count}",
             numbers=tuple(each[: self.policy.number_digits] for each in NUMBERS[: self.policy.pending_per_person + 1]),
+            digits=DIGITS,
             requested_at=self.now,
             expires_at=min(after(self.now, self.policy.sign_in_seconds), latest),
+            latest=latest,
         )
 
     def request(self, *, proven: tuple[str, ...] = ("pwd",), replaces: Seen | None = None) -> begin.BeginRequest:
@@ -211,6 +196,35 @@ class Scene:
     def press(self, seen: Seen, name: str, decision: AnswerDecision) -> AnswerOutcome | None:
         """Deny, or report fraud."""
         return self.answer(signed(self.challenge(seen), phone(name), decision)).reply
+
+    def type_code(self, seen: Seen, code: str, secret: str | None = None) -> Decision[Seen | None]:
+        """Type a code in the browser, for the present challenge."""
+        rule = partial(
+            typed.type_code,
+            sign_in_id=seen.sign_in.id,
+            challenge_id=self.challenge(seen).id,
+            typed=TypedCode(code=code, secret=secret, mac=f"mac of {code}"),
+            methods=self.methods,
+            policy=self.policy,
+        )
+        return self.run(rule)
+
+    def press_keys(self, challenge_id: ChallengeId, keys: str) -> Decision[Verdict | None]:
+        """Press keys in the challenge's call."""
+        rule = partial(
+            calls.press, challenge_id=challenge_id, pressed=KeyPress(keys), methods=self.methods, policy=self.policy
+        )
+        return self.run(rule)
+
+    def undelivered(self, challenge_id: ChallengeId, reason: Reason, code: str) -> bool:
+        """The provider says that it did not reach the person."""
+        return self.run(partial(calls.undelivered, challenge_id=challenge_id, reason=reason, code=code)).reply
+
+    def add_method(self, kind: MethodKind, target: str = "+XX XXXXXXX89") -> Method:
+        """Register a method as the only one asked first."""
+        method = Method(id=MethodId(f"mth_{kind.value}"), kind=kind, target=target)
+        self.set_guard(methods=(*self.guard.methods, method), primary=method.id, ever_registered=True)
+        return method
 
     def choose(self, seen: Seen, method_id: MethodId, instead_of: ChallengeId | None = None) -> Decision[Seen | None]:
         """Ask by a method, in place of the present challenge."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from push_service.model.decision import Actor, Audit, AuditKind, Decision
 from push_service.model.instant import Instant
-from push_service.model.method import Methods
+from push_service.model.method import Methods, registered_methods
 from push_service.model.rules.changes import Changes
 from push_service.model.rules.registration import forget_all_methods
 from push_service.model.sign_in import Reason, SignInEvent
-from push_service.model.user import Failures, Snapshot, UserState, usable_methods
+from push_service.model.user import Failures, Snapshot, UserState
 
 
 def set_state(snapshot: Snapshot, now: Instant, state: UserState, methods: Methods) -> Decision[UserState]:
@@ -18,7 +18,7 @@ def set_state(snapshot: Snapshot, now: Instant, state: UserState, methods: Metho
     and results not yet fetched are taken back.
     """
     changes = Changes(snapshot, now)
-    if state is UserState.ENABLED and usable_methods(changes.guard, methods):
+    if state is UserState.ENABLED and registered_methods(changes.guard, methods):
         state = UserState.ENFORCED
     if state is not changes.user.state:
         judged_otherwise = UserState.DISABLED in {state, changes.user.state}

@@ -10,7 +10,9 @@ import msgspec
 
 from push_service.model.challenge import Challenge, ChallengeState, Delivery, MethodKind
 from push_service.model.decision import Actor, Audit, AuditKind
+from push_service.model.ids import message_id
 from push_service.model.instant import Instant, after
+from push_service.model.message import About, Message, Via
 from push_service.model.method import Draft, Methods
 from push_service.model.policy import Policy
 from push_service.model.rules.changes import Changes
@@ -20,18 +22,33 @@ from push_service.model.user import Failures, Guard, Method, usable_methods
 
 LEASE_SECONDS = 3.0
 ACKNOWLEDGEMENT_SECONDS = 1.5
+LONGEST_PAUSE_SECONDS = 900
+"""The longest pause before a text or call is repeated."""
+_HOUR_SECONDS = 3600
+_MOST_SENT = 20
+"""So many of the last hour are remembered: long before that the pause is the longest."""
 
 
 def may_ask_at(guard: Guard, method: Method, methods: Methods, policy: Policy, now: Instant) -> Instant:
-    """The first instant, `now` or later, at which this method may disturb the person again."""
-    if not methods[method.kind].disturbs:
-        return now
+    """The first instant, `now` or later, at which the person may be asked by this method again.
+
+    Where the tries are used up nothing is asked, and what disturbs is not asked too often.
+    """
+    implementation = methods[method.kind]
     wrong = guard.failures.get(method.kind, Failures()).at
-    return max(
-        guard.muted_until,
-        room_at(guard.prompts, policy.prompts_unanswered, now),
-        room_at(wrong, (policy.wrong_numbers,), now),
-    )
+    allowed_at = room_at(wrong, (implementation.tries(policy),), now)
+    if not implementation.disturbs:
+        return allowed_at
+    return max(allowed_at, guard.muted_until, room_at(guard.prompts, policy.prompts_unanswered, now))
+
+
+def send_again_at(guard: Guard, kind: MethodKind, policy: Policy, now: Instant) -> Instant:
+    """The first instant at which one more text is sent, or call placed: after each of the last hour twice as long."""
+    lately = [each for each in guard.sent.get(kind, ()) if now < after(each, _HOUR_SECONDS)]
+    if not lately:
+        return now
+    pause = min(policy.send_again_seconds * 2 ** (len(lately) - 1), LONGEST_PAUSE_SECONDS)
+    return max(now, after(lately[-1], pause))
 
 
 def ask(changes: Changes, sign_in: SignIn, method: Method, draft: Draft, methods: Methods, policy: Policy) -> SignIn:
@@ -51,12 +68,13 @@ def ask(changes: Changes, sign_in: SignIn, method: Method, draft: Draft, methods
         kind=method.kind,
         target=question.target,
         nonce=draft.nonce,
-        context=draft.context,
+        context=draft.context if question.devices else "",
         secret=question.secret,
         digits=question.digits,
         started_at=draft.requested_at,
     )
-    sign_in = msgspec.structs.replace(sign_in, challenge_id=challenge.id, notice=None, expires_at=draft.expires_at)
+    expires_at = min(after(draft.requested_at, implementation.seconds(policy)), draft.latest)
+    sign_in = msgspec.structs.replace(sign_in, challenge_id=challenge.id, notice=None, expires_at=expires_at)
     changes.put(sign_in, challenge)
     for device_id in question.devices:
         changes.deliver(
@@ -67,9 +85,28 @@ def ask(changes: Changes, sign_in: SignIn, method: Method, draft: Draft, methods
                 lease_until=after(changes.now, LEASE_SECONDS),
             )
         )
+    if question.via is not None:
+        send(changes, challenge, question.via, expires_at)
     if implementation.disturbs:
         changes.update_guard(prompts=remembered(changes.guard.prompts, policy.prompts_unanswered, changes.now))
     return sign_in
+
+
+def send(changes: Changes, challenge: Challenge, via: Via, expires_at: Instant) -> None:
+    """Have the challenge's text sent, or its call placed, and remember that it was."""
+    changes.send(
+        Message(
+            id=message_id(challenge.id),
+            method_id=challenge.method_id,
+            via=via,
+            about=About.CODE if via is Via.TEXT else About.VERIFY,
+            expires_at=expires_at,
+            lease_until=after(changes.now, LEASE_SECONDS),
+        )
+    )
+    sent = changes.guard.sent
+    before = sent.get(challenge.kind, ())
+    changes.update_guard(sent={**sent, challenge.kind: (*before, changes.now)[-_MOST_SENT:]})
 
 
 def ask_first(

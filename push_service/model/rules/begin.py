@@ -15,7 +15,7 @@ from push_service.model.errors import (
 )
 from push_service.model.ids import ApplicationId, SignInId
 from push_service.model.instant import Instant, after, seconds_between
-from push_service.model.method import Draft, Methods
+from push_service.model.method import Draft, Methods, registered_methods
 from push_service.model.policy import Policy
 from push_service.model.rules.ask import ask_first
 from push_service.model.rules.changes import Changes
@@ -98,14 +98,16 @@ def _verify(
 ) -> SignIn | ServiceError:
     """How the sign-in of a person who needs a second factor begins."""
     now, user = changes.now, changes.user
-    usable = usable_methods(user.guard, methods)
-    if not usable and not _may_register(user, policy, now):
+    registered = registered_methods(user.guard, methods)
+    registering = not registered and _may_register(user, policy, now)
+    usable = registered or usable_methods(user.guard, methods)
+    if not usable and not registering:
         return _over(sign_in, now, SignInState.FAILED, Reason.NO_METHOD)
     if len(changes.live) >= policy.pending_per_person:
         first_end = min(each.sign_in.expires_at for each in changes.live)
         return TooManyPending(retry_after=seconds_between(now, first_end))
     method = primary_method(user.guard, usable)
-    if method is None:
+    if registering or method is None:
         return _registering(sign_in, request, policy)
     asked = ask_first(changes, sign_in, method, request.draft, methods, policy)
     return asked if isinstance(asked, SignIn) else TooManyPrompts(retry_after=seconds_between(now, asked))

@@ -11,7 +11,7 @@ from push_service.model.ids import ChallengeId, MethodId, SignInId
 from push_service.model.instant import Instant, seconds_between
 from push_service.model.method import Draft, Methods
 from push_service.model.policy import Policy
-from push_service.model.rules.ask import ask, may_ask_at, record_asked
+from push_service.model.rules.ask import ask, may_ask_at, record_asked, send_again_at
 from push_service.model.rules.changes import Changes
 from push_service.model.sign_in import Reason, SignInEvent, SignInState
 from push_service.model.user import Snapshot, usable_methods
@@ -63,7 +63,9 @@ def choose(
     method = next((each for each in usable_methods(changes.guard, methods) if each.id == method_id), None)
     if method is None or sign_in.state is not SignInState.PENDING:
         return changes.refuse(UnknownMethod(), record)
-    allowed_at = may_ask_at(changes.guard, method, methods, policy, now)
+    allowed_at = max(
+        may_ask_at(changes.guard, method, methods, policy, now), send_again_at(changes.guard, method.kind, policy, now)
+    )
     if allowed_at > now:
         return changes.refuse(TooManyPrompts(retry_after=seconds_between(now, allowed_at)), record)
     if asking:

@@ -9,12 +9,14 @@ from typing import NoReturn, TypeVar, cast
 
 import msgspec
 
+from push_service.model.app_password import AppPassword
 from push_service.model.challenge import Challenge, ChallengeState, Delivery
-from push_service.model.decision import Actor, Audit, AuditKind, Decision
+from push_service.model.decision import Actor, Audit, AuditKind, Decision, MethodSecret
 from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import ServiceError
-from push_service.model.ids import ChallengeId, DeviceId, SignInId
+from push_service.model.ids import AppPasswordId, ChallengeId, DeviceId, MethodId, SignInId
 from push_service.model.instant import Instant, after
+from push_service.model.message import Message
 from push_service.model.policy import SETTINGS_READING_SECONDS
 from push_service.model.sign_in import TERMINAL, Reason, SignIn, SignInEvent
 from push_service.model.user import Guard, Pending, Snapshot, User, UserState
@@ -44,7 +46,12 @@ class Changes:
         self._sign_ins: dict[SignInId, SignIn] = {}
         self._challenges: dict[ChallengeId, Challenge] = {}
         self._deliveries: list[Delivery] = []
+        self._messages: list[Message] = []
         self._audit: list[Audit] = []
+        self.method_secrets: tuple[MethodSecret, ...] = ()
+        self.removed_methods: tuple[MethodId, ...] = ()
+        self.app_password: AppPassword | None = None
+        self.removed_app_passwords: tuple[AppPasswordId, ...] = ()
         self.device: Device | None = None
         self.removed_devices: tuple[DeviceId, ...] = ()
         self.within: SignInId | None = None
@@ -100,6 +107,14 @@ class Changes:
             self._challenges[challenge.id] = challenge
         if sign_in.live:
             self._live[sign_in.id] = Pending(sign_in, challenge)
+
+    def put_challenge(self, challenge: Challenge) -> None:
+        """Write a challenge that is no sign-in's present one: an enrolment's."""
+        self._challenges[challenge.id] = challenge
+
+    def send(self, message: Message) -> None:
+        """Add a text or a call to what is to be sent."""
+        self._messages.append(message)
 
     def deliver(self, delivery: Delivery) -> None:
         """Add an outbox row."""
@@ -161,6 +176,11 @@ class Changes:
             sign_ins=tuple(self._sign_ins.values()),
             challenges=tuple(self._challenges.values()),
             deliveries=tuple(self._deliveries),
+            messages=tuple(self._messages),
+            method_secrets=self.method_secrets,
+            removed_methods=self.removed_methods,
+            app_password=self.app_password,
+            removed_app_passwords=self.removed_app_passwords,
             device=self.device,
             removed_devices=self.removed_devices,
             within=self.within,

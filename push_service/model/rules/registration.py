@@ -14,7 +14,7 @@ from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import InvalidActivationCode, LastMethod, UnknownDevice, UnknownMethod
 from push_service.model.ids import DeviceId, MethodId, SignInId
 from push_service.model.instant import Instant
-from push_service.model.method import Draft, Methods
+from push_service.model.method import Draft, Methods, registered_methods
 from push_service.model.policy import Policy
 from push_service.model.rules.ask import ask_first
 from push_service.model.rules.changes import Changes
@@ -27,7 +27,6 @@ from push_service.model.user import (
     Method,
     Snapshot,
     UserState,
-    usable_methods,
 )
 
 
@@ -78,7 +77,7 @@ def activate(
         id=new.notification_id, kind=MethodKind.APP_NOTIFICATION, target=device.name, device_id=device.id
     )
     code = Method(id=new.code_id, kind=MethodKind.APP_CODE, target=device.name, device_id=device.id)
-    registered_before = bool(usable_methods(guard, methods))
+    registered_before = bool(registered_methods(guard, methods))
     changes.update_guard(
         methods=(*guard.methods, notification, code),
         devices=(*guard.devices, EnrolledDevice(device.id, device.thumbprint, device.name)),
@@ -173,7 +172,7 @@ def choose_primary(
 ) -> Decision[None]:
     """Make a method the one that is asked first."""
     changes = Changes(snapshot, now)
-    if not any(each.id == method_id for each in usable_methods(changes.guard, methods)):
+    if not any(each.id == method_id for each in registered_methods(changes.guard, methods)):
         return changes.refuse(UnknownMethod(), Audit(kind=AuditKind.DEVICE_REFUSED, actor=Actor.BROWSER, source=source))
     changes.update_guard(primary=method_id)
     changes.record(Audit(kind=AuditKind.PRIMARY_CHANGED, actor=Actor.BROWSER, source=source))
@@ -209,8 +208,8 @@ def _without_device(
 
 def _last_goes(changes: Changes, kept: tuple[Method, ...], methods: Methods) -> bool:
     enforced = changes.user.state is UserState.ENFORCED
-    before = usable_methods(changes.guard, methods)
-    after = usable_methods(Guard(methods=kept), methods)
+    before = registered_methods(changes.guard, methods)
+    after = registered_methods(Guard(methods=kept), methods)
     return enforced and bool(before) and not after
 
 

@@ -1,4 +1,4 @@
-"""What few decisions write besides, in one transaction: devices, activations, the account itself, results taken back.
+"""What few decisions write besides, in one transaction: devices, secrets, the account itself, results taken back.
 
 Also how a decision is written alone, where writing it with others failed.
 """
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from push_service.model.decision import Audit, Decision
+from push_service.model.ids import UserId
 from push_service.model.user import User
-from push_service.store import columns
+from push_service.store import app_passwords, columns, messages
+from push_service.store.outbox import for_postgres
 from push_service.store.postgres.connections import fetch
 from push_service.store.postgres.statements import PUT_AUDIT, Written
 from push_service.store.postgres.tokens import take_from_others
-from push_service.store.rows import Row, Rows
+from push_service.store.rows import Row, Rows, app_password_row
 
 if TYPE_CHECKING:
     from push_service.store.postgres.connections import Connection
@@ -51,9 +53,12 @@ _WITHHOLD = (
 _VOID_ACTIVATIONS = "DELETE FROM activations WHERE user_id = $1 AND device_id IS NULL"
 _PUT_ACTIVATION = upsert("activations", columns.ACTIVATION, "code_hash")
 _FORGET = "DELETE FROM remembered WHERE caller = $1 AND route = $2 AND key_hash = $3 AND until <= service_now()"
+_FORGET_METHOD_SECRET = for_postgres(messages.FORGET_METHOD_SECRET)
+_PUT_METHOD_SECRET = insert("method_secrets", columns.METHOD_SECRET)
+_FORGET_APP_PASSWORD = for_postgres(app_passwords.FORGET)
+_PUT_APP_PASSWORD = upsert("app_passwords", columns.APP_PASSWORD_WRITTEN)
 _REMOVE_USER = (
-    "DELETE FROM devices WHERE user_id = $1",
-    "DELETE FROM activations WHERE user_id = $1",
+    *(f"DELETE FROM {table} WHERE user_id = $1" for table in columns.OF_USER),  # noqa: S608
     "DELETE FROM users WHERE id = $1",
 )
 
@@ -61,7 +66,10 @@ _REMOVE_USER = (
 def is_seldom(before: User, decision: Decision[object]) -> bool:
     """Whether the decision writes anything that `statements.write` does not."""
     rare = decision.device or decision.removed_devices or decision.activation or decision.remove_user
-    return bool(rare) or decision.withhold_results_since is not None or _account_changes(before, decision)
+    secrets = (
+        decision.method_secrets or decision.removed_methods or decision.app_password or decision.removed_app_passwords
+    )
+    return bool(rare or secrets) or decision.withhold_results_since is not None or _account_changes(before, decision)
 
 
 async def write_alone(
@@ -93,6 +101,7 @@ async def _write_rest(
     for device_id in decision.removed_devices:
         await execute(_REMOVE_DEVICE, device_id)
         await execute(_WITHHOLD_BY_DEVICE, device_id, decision.within)
+    await _write_secrets(connection, map_, before.id, decision)
     if decision.activation:
         # Unused codes of the same person are void, and must not be found by them any more.
         await execute(_VOID_ACTIVATIONS, decision.activation.user_id)
@@ -105,6 +114,19 @@ async def _write_rest(
     if device and device.push_token:
         return await take_from_others(connection, map_, device.id, device.push_token)
     return ()
+
+
+async def _write_secrets(connection: Connection, map_: Rows, user_id: UserId, decision: Decision[object]) -> None:
+    """What methods need, and the list of app passwords."""
+    execute = connection.execute
+    for method_id in decision.removed_methods:
+        await execute(_FORGET_METHOD_SECRET, method_id)
+    for secret in decision.method_secrets:
+        await execute(_PUT_METHOD_SECRET, *map_.method_secret_row(user_id, secret))
+    for app_password_id in decision.removed_app_passwords:
+        await execute(_FORGET_APP_PASSWORD, app_password_id)
+    if decision.app_password:
+        await execute(_PUT_APP_PASSWORD, *app_password_row(user_id, decision.app_password))
 
 
 def _account_changes(before: User, decision: Decision[object]) -> bool:

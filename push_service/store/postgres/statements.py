@@ -39,6 +39,7 @@ _TYPES |= dict.fromkeys(("begun_at", "expires_at", "decided_at", "started_at", "
 _TYPES |= {"digits": "integer", "n": "integer", "secret": "bytea", "answer": "bytea"}
 
 _USERS, _CHARGES, _DELIVERIES, _REMEMBERED, _AUDIT = "users", "charges", "deliveries", "remembered", "audit"
+_MESSAGES = "messages"
 _NEW_SIGN_INS, _MOVED_SIGN_INS = "new_sign_ins", "moved_sign_ins"
 _NEW_CHALLENGES, _ENDED_CHALLENGES = "new_challenges", "ended_challenges"
 _GROUPS = {
@@ -49,6 +50,7 @@ _GROUPS = {
     _NEW_CHALLENGES: f"owner, {columns.CHALLENGE}",
     _ENDED_CHALLENGES: f"owner, {columns.ENDED_CHALLENGE}, id",
     _DELIVERIES: f"owner, {columns.DELIVERY}",
+    _MESSAGES: f"owner, {columns.MESSAGE}",
     _REMEMBERED: f"owner, {columns.REMEMBERED}",
     _AUDIT: f"owner, {columns.AUDIT}",
 }
@@ -82,6 +84,7 @@ class Written:
             else:
                 groups[_ENDED_CHALLENGES].append((owner, *map_.ended_challenge_row(challenge)))
         groups[_DELIVERIES] += [(owner, *rows.delivery_row(each)) for each in decision.deliveries]
+        groups[_MESSAGES] += [(owner, *rows.message_row(owner, each)) for each in decision.messages]
         if decision.remembered:
             groups[_REMEMBERED].append((owner, *msgspec.structs.astuple(decision.remembered)))
         groups[_AUDIT] += [(owner, *row) for row in audit_rows(id_, now, decision.audit)]
@@ -155,6 +158,7 @@ _TABLES = {
     _NEW_CHALLENGES: (_insert, "challenges"),
     _ENDED_CHALLENGES: (_update, "challenges"),
     _DELIVERIES: (_insert, "deliveries"),
+    _MESSAGES: (_insert, "messages"),
     _REMEMBERED: (_insert, "remembered"),
     _AUDIT: (_insert, "audit"),
 }

@@ -12,20 +12,34 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from push_service.crypto.sealing import Sealer
 from push_service.hops import Hops
 from push_service.model import ids
+from push_service.model.app_password import AppPassword
 from push_service.model.application import Application
 from push_service.model.challenge import DeliveryState
 from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import NameTaken
-from push_service.model.ids import ApplicationId, ChallengeId, ConnectionId, DeviceId, SignInId, UserId
+from push_service.model.ids import (
+    ApplicationId,
+    AppPasswordId,
+    ChallengeId,
+    ConnectionId,
+    DeviceId,
+    MessageId,
+    MethodId,
+    SignInId,
+    UserId,
+)
 from push_service.model.instant import Instant
+from push_service.model.message import KnownMessage, Outgoing, Sent, TakenOver
 from push_service.model.outbox import Attempt, Undelivered
 from push_service.model.throttle import Charge
 from push_service.model.user import Pending, Snapshot, User, UserState
 from push_service.model.view import Seen
 from push_service.ports import Committed, Duplicate, StoredKey, Topic
-from push_service.store import columns, joined
-from push_service.store.postgres import leases, tokens
+from push_service.store import app_passwords, columns, joined
+from push_service.store.messages import KNOWN, METHOD_SECRET
+from push_service.store.outbox import for_postgres
+from push_service.store.postgres import leases, messages, tokens
 from push_service.store.postgres.batching import Batcher
 from push_service.store.postgres.clock import ServerClock
 from push_service.store.postgres.connections import Connections, Limits, fetch
@@ -75,6 +89,8 @@ _REMEMBERED = (
     " WHERE caller = $1 AND route = $2 AND key_hash = $3 AND until > service_now()"
 )
 OVERDUE = f"SELECT DISTINCT user_id FROM sign_ins WHERE {joined.LIVE} AND expires_at <= service_now() LIMIT $1"  # noqa: S608
+_KNOWN_MESSAGE, _METHOD_SECRET = for_postgres(KNOWN), for_postgres(METHOD_SECRET)
+_APP_PASSWORDS, _APP_PASSWORD_USED = for_postgres(app_passwords.LISTED), for_postgres(app_passwords.USED)
 _TOUCH = "INSERT INTO throttles AS t (key, tat) VALUES ($1, 0) ON CONFLICT (key) DO UPDATE SET tat = t.tat"
 
 Proof = tuple[DeviceId, str, Instant]
@@ -156,7 +172,8 @@ class PostgresStore:
         decision = await self._decider.decide(user_id, rule, charges)
         if not decision.changes:
             await self._throttling.debit(charges)
-        return decision, Committed(topics_of_decision(user_id, decision), decision.audit, decision.deliveries)
+        topics = topics_of_decision(user_id, decision)
+        return decision, Committed(topics, decision.audit, decision.deliveries, decision.messages)
 
     async def debit(self, charges: Sequence[Charge]) -> None:
         """See ports.Store."""
@@ -225,6 +242,42 @@ class PostgresStore:
     async def release(self, challenge_id: ChallengeId, lease_until: Instant) -> None:
         """See ports.Store."""
         await self._writes.run(lambda connection: leases.release(connection, challenge_id, lease_until))
+
+    async def claim_message(self, message_id: MessageId, lease_until: Instant, seconds: float) -> Outgoing | None:
+        """See ports.MessageStore."""
+        return await self._writes.run(
+            lambda connection: messages.claim(connection, self._map, message_id, lease_until, seconds)
+        )
+
+    async def take_due_messages(self, limit: int, seconds: float) -> TakenOver:
+        """See ports.MessageStore."""
+        return await self._writes.run(lambda connection: messages.take_due(connection, self._map, limit, seconds))
+
+    async def release_message(self, message_id: MessageId, lease_until: Instant) -> None:
+        """See ports.MessageStore."""
+        await self._writes.run(lambda connection: messages.release(connection, message_id, lease_until))
+
+    async def sent(self, message_id: MessageId, what: Sent) -> SignInId | None:
+        """See ports.MessageStore."""
+        return await self._writes.run(lambda connection: messages.sent(connection, message_id, what))
+
+    async def known_message(self, message_id: MessageId) -> KnownMessage | None:
+        """See ports.MessageStore."""
+        row = await self._row(_KNOWN_MESSAGE, message_id)
+        return self._map.known_message(row) if row else None
+
+    async def method_secret(self, method_id: MethodId) -> str | None:
+        """See ports.MessageStore."""
+        row = await self._row(_METHOD_SECRET, method_id)
+        return self._map.method_secret(method_id, row[0]) if row else None
+
+    async def app_passwords(self, user_id: UserId) -> list[AppPassword]:
+        """See ports.AppPasswordStore."""
+        return [self._map.app_password(row) for row in await self._fetch(_APP_PASSWORDS, user_id)]
+
+    async def app_password_used(self, used: AppPasswordId, at: Instant, source: str | None) -> None:
+        """See ports.AppPasswordStore."""
+        await self._writes.run(lambda connection: connection.execute(_APP_PASSWORD_USED, at, source, used))
 
     async def retire_push_token(self, device_id: DeviceId, token: str, audit: Audit) -> bool:
         """See ports.Store."""

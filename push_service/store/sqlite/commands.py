@@ -17,7 +17,8 @@ from push_service.model.instant import Instant
 from push_service.model.throttle import Charge, spend, wait_seconds
 from push_service.model.user import Snapshot, User
 from push_service.ports import Committed
-from push_service.store import columns, joined, rows
+from push_service.store import app_passwords, columns, joined, messages, rows
+from push_service.store.columns import OF_USER
 from push_service.store.joined import LIVE
 from push_service.store.records import audit_rows, topics_of_decision
 from push_service.store.rows import Rows
@@ -60,6 +61,9 @@ _PUT_DEVICE = upsert("devices", columns.DEVICE_WRITTEN)
 _PUT_ACTIVATION = upsert("activations", columns.ACTIVATION, "code_hash")
 _PUT_REMEMBERED = insert("remembered", columns.REMEMBERED)
 _PUT_DELIVERY = insert("deliveries", columns.DELIVERY)
+_PUT_MESSAGE = insert("messages", columns.MESSAGE)
+_PUT_METHOD_SECRET = insert("method_secrets", columns.METHOD_SECRET)
+_PUT_APP_PASSWORD = upsert("app_passwords", columns.APP_PASSWORD_WRITTEN)
 _PUT_AUDIT = insert("audit", columns.AUDIT)
 _WITHHOLD = (
     "UPDATE sign_ins SET result_jti = NULL, version = version + 1"
@@ -94,7 +98,8 @@ def decide(
     if decision.until is not None and now >= decision.until:
         raise StoreUnavailable("The decision came too late to be written.", retry_after=1)
     audit = write(connection, now, map_, snapshot.user, decision) if decision.changes else decision.audit
-    return decision, Committed(topics_of_decision(user_id, decision), audit, decision.deliveries)
+    topics = topics_of_decision(user_id, decision)
+    return decision, Committed(topics, audit, decision.deliveries, decision.messages)
 
 
 def read_snapshot(connection: sqlite3.Connection, map_: Rows, user_id: UserId) -> Snapshot:
@@ -122,9 +127,10 @@ def write(
         swapped = execute(_SWAP_ALL, (*values, before.id, before.version)).rowcount
     if swapped != 1:
         raise StoreUnavailable("The user changed while being decided about.", retry_after=1)
-    _write_sign_ins(connection, map_, decision)
+    _write_sign_ins(connection, map_, before.id, decision)
     if decision.device or decision.removed_devices or decision.activation or decision.remembered:
         _write_seldom(connection, now, map_, decision)
+    _write_secrets(connection, map_, before.id, decision)
     if decision.withhold_results_since is not None:
         execute(_WITHHOLD, (before.id, decision.withhold_results_since))
     audit = decision.audit
@@ -134,7 +140,7 @@ def write(
     return audit
 
 
-def _write_sign_ins(connection: sqlite3.Connection, map_: Rows, decision: Decision[R]) -> None:
+def _write_sign_ins(connection: sqlite3.Connection, map_: Rows, user_id: UserId, decision: Decision[R]) -> None:
     """Insert what is new, and of what was there only what can have changed."""
     execute = connection.execute
     for sign_in in decision.sign_ins:
@@ -149,6 +155,8 @@ def _write_sign_ins(connection: sqlite3.Connection, map_: Rows, decision: Decisi
             execute(_END_CHALLENGE, map_.ended_challenge_row(challenge))
     for delivery in decision.deliveries:
         execute(_PUT_DELIVERY, rows.delivery_row(delivery))
+    for message in decision.messages:
+        execute(_PUT_MESSAGE, rows.message_row(user_id, message))
 
 
 def _write_seldom(connection: sqlite3.Connection, now: Instant, map_: Rows, decision: Decision[R]) -> None:
@@ -168,9 +176,22 @@ def _write_seldom(connection: sqlite3.Connection, now: Instant, map_: Rows, deci
         execute(_PUT_REMEMBERED, msgspec.structs.astuple(kept))
 
 
+def _write_secrets(connection: sqlite3.Connection, map_: Rows, user_id: UserId, decision: Decision[R]) -> None:
+    """What methods need, and the list of app passwords."""
+    execute = connection.execute
+    for method_id in decision.removed_methods:
+        execute(messages.FORGET_METHOD_SECRET, (method_id,))
+    for secret in decision.method_secrets:
+        execute(_PUT_METHOD_SECRET, map_.method_secret_row(user_id, secret))
+    for app_password_id in decision.removed_app_passwords:
+        execute(app_passwords.FORGET, (app_password_id,))
+    if decision.app_password:
+        execute(_PUT_APP_PASSWORD, rows.app_password_row(user_id, decision.app_password))
+
+
 def _remove_user(connection: sqlite3.Connection, user: User) -> int:
-    connection.execute("DELETE FROM devices WHERE user_id = ?", (user.id,))
-    connection.execute("DELETE FROM activations WHERE user_id = ?", (user.id,))
+    for table in OF_USER:
+        connection.execute(f"DELETE FROM {table} WHERE user_id = ?", (user.id,))  # noqa: S608
     return connection.execute("DELETE FROM users WHERE id = ? AND version = ?", (user.id, user.version)).rowcount
 
 

@@ -18,21 +18,34 @@ from typing import Self, TypeVar
 
 from push_service.crypto.sealing import Sealer
 from push_service.hops import Hops
+from push_service.model.app_password import AppPassword
 from push_service.model.application import Application
 from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import NameTaken, StoreUnavailable, UnknownUser
-from push_service.model.ids import ApplicationId, ChallengeId, ConnectionId, DeviceId, SignInId, UserId
+from push_service.model.ids import (
+    ApplicationId,
+    AppPasswordId,
+    ChallengeId,
+    ConnectionId,
+    DeviceId,
+    MessageId,
+    MethodId,
+    SignInId,
+    UserId,
+)
 from push_service.model.instant import MICROSECONDS, Instant
+from push_service.model.message import KnownMessage, Outgoing, Sent, TakenOver
 from push_service.model.outbox import Attempt, Undelivered
 from push_service.model.sign_in import SignIn
 from push_service.model.throttle import Charge
 from push_service.model.user import Pending, Snapshot, User, UserState
 from push_service.model.view import Seen
 from push_service.ports import Committed, Duplicate, StoredKey, Topic
-from push_service.store import columns, joined, outbox, push_tokens, rows
+from push_service.store import app_passwords, columns, joined, outbox, push_tokens, rows
+from push_service.store.messages import ANY_DUE, KNOWN, METHOD_SECRET
 from push_service.store.rows import Rows
-from push_service.store.sqlite import commands, leases, tokens
+from push_service.store.sqlite import commands, leases, messages, tokens
 from push_service.store.sqlite.connection import connect, migrate
 from push_service.store.sqlite.writer import Clock, Writer
 
@@ -216,6 +229,46 @@ class SqliteStore:
     async def release(self, challenge_id: ChallengeId, lease_until: Instant) -> None:
         """See ports.Store."""
         await self._writer.submit(lambda connection, now: leases.release(connection, now, challenge_id, lease_until))
+
+    async def claim_message(self, message_id: MessageId, lease_until: Instant, seconds: float) -> Outgoing | None:
+        """See ports.MessageStore."""
+        return await self._writer.submit(
+            lambda connection, now: messages.claim(connection, now, self._map, message_id, lease_until, seconds)
+        )
+
+    async def take_due_messages(self, limit: int, seconds: float) -> TakenOver:
+        """See ports.MessageStore."""
+        if not self._read(ANY_DUE, self._clock()):
+            return TakenOver((), ())
+        return await self._writer.submit(
+            lambda connection, now: messages.take_due(connection, now, self._map, limit, seconds)
+        )
+
+    async def release_message(self, message_id: MessageId, lease_until: Instant) -> None:
+        """See ports.MessageStore."""
+        await self._writer.submit(lambda connection, now: messages.release(connection, now, message_id, lease_until))
+
+    async def sent(self, message_id: MessageId, what: Sent) -> SignInId | None:
+        """See ports.MessageStore."""
+        return await self._writer.submit(lambda connection, _: messages.sent(connection, message_id, what))
+
+    async def known_message(self, message_id: MessageId) -> KnownMessage | None:
+        """See ports.MessageStore."""
+        found = self._read(KNOWN, message_id)
+        return self._map.known_message(found[0]) if found else None
+
+    async def method_secret(self, method_id: MethodId) -> str | None:
+        """See ports.MessageStore."""
+        found = self._read(METHOD_SECRET, method_id)
+        return self._map.method_secret(method_id, found[0][0]) if found else None
+
+    async def app_passwords(self, user_id: UserId) -> list[AppPassword]:
+        """See ports.AppPasswordStore."""
+        return [self._map.app_password(row) for row in self._read(app_passwords.LISTED, user_id)]
+
+    async def app_password_used(self, used: AppPasswordId, at: Instant, source: str | None) -> None:
+        """See ports.AppPasswordStore."""
+        await self._writer.submit(lambda connection, _: connection.execute(app_passwords.USED, (at, source, used)))
 
     async def retire_push_token(self, device_id: DeviceId, token: str, audit: Audit) -> bool:
         """See ports.Store."""

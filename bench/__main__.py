@@ -60,21 +60,36 @@ def _peer(
 
 
 @commands.command("passwords")
-def _passwords(rounds: Rounds = None, seconds: Seconds = None, json: Json = None) -> None:
+def _passwords(
+    rounds: Rounds = None,
+    seconds: Seconds = None,
+    people: Annotated[
+        int | None, typer.Option(min=1, help="How many give a password; four times as many don't.")
+    ] = None,
+    json: Json = None,
+) -> None:
     """Sign-ins with a password against bare argon2id."""
-    _run("passwords", passwords.run, Options(rounds, seconds), json)
+    _run("passwords", passwords.run, Options(rounds, seconds, people=people), json)
 
 
 @commands.command("idle-devices")
 def _idle_devices(
     rounds: Rounds = None,
+    settle: Annotated[
+        float | None, typer.Option("--seconds", min=0.1, help="How long a server gets to put things away.")
+    ] = None,
     devices: Annotated[list[int] | None, typer.Option(min=1, help="How many phones; may be repeated.")] = None,
     json: Json = None,
     *,
     prototype_only: PrototypeOnly = False,
 ) -> None:
     """Memory of connected phones with nothing to do."""
-    _run("idle-devices", idle_devices.run, Options(rounds, devices=devices or (), prototype_only=prototype_only), json)
+    _run(
+        "idle-devices",
+        idle_devices.run,
+        Options(rounds, settle, devices=devices or (), prototype_only=prototype_only),
+        json,
+    )
 
 
 @commands.command("load")
@@ -103,10 +118,11 @@ def _scaling(
     rounds: Rounds = None,
     seconds: Seconds = None,
     people: Annotated[int | None, typer.Option(min=1, help="How many sign in at the same time.")] = None,
+    most: Annotated[int | None, typer.Option("--processes", min=1, help="Leave larger numbers of them out.")] = None,
     json: Json = None,
 ) -> None:
     """What a sign-in costs over more and more processes."""
-    _run("scaling", scaling.run, Options(rounds, seconds, people=people), json)
+    _run("scaling", scaling.run, Options(rounds, seconds, people=people, processes=most), json)
 
 
 @commands.command("population")

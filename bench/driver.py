@@ -7,6 +7,7 @@ core that the server does not have.
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter, deque
@@ -21,6 +22,9 @@ from bench.processes import Server
 
 THINK = 0.020
 """Seconds that a person takes in a closed or open loop: enough for the browser's long-poll to be parked."""
+
+FIRST_WITHIN = 30.0
+"""Seconds for which a window in which nothing was done yet is held open: a short one on a busy machine."""
 
 CONNECTING_AT_ONCE = 64
 """Connections under way at once while the load is set up."""
@@ -69,23 +73,28 @@ class Recorder:
     errors: Counter[str] = field(default_factory=Counter)
     measuring: bool = False
     stopped: bool = False
+    some: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, timing: Timing) -> None:
         """A sign-in has come to its end."""
         if self.measuring:
             self.timings.append(timing)
+            self.some.set()
 
     def fail(self, error: Exception) -> None:
         """A sign-in has failed, measured or not."""
         self.errors[str(error) or type(error).__name__] += 1
 
     async def window(self, server: Server, seconds: float) -> Measurement:
-        """Warm up, measure for that long, then let the load know that it may stop."""
+        """Warm up, measure for that long (or to the first sign-in), then let the load know that it may stop."""
         await asyncio.sleep(min(1.0, seconds / 4))
         self.measuring = True
         started, own = time.perf_counter(), time.process_time()
         cpu, database, bus = server.cpu_seconds(), server.database_cpu_seconds(), server.bus_cpu_seconds()
         await asyncio.sleep(seconds)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_WITHIN):
+                await self.some.wait()
         self.measuring, self.stopped = False, True
         elapsed = time.perf_counter() - started
         used = _Used(

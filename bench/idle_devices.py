@@ -69,7 +69,7 @@ class IdleResult:
 
 def run(options: Options, console: Console) -> IdleResult:
     """Measure. Raises `StartError` if a server does not start, `LimitError` if too few files may be open."""
-    sizes = options.devices or DEVICES
+    sizes, settle = options.devices or DEVICES, options.seconds_or(SETTLE)
     most = max(sizes)
     allow_open_files(most + WARM_UP + 500)
     measured: list[Idle] = []
@@ -79,36 +79,41 @@ def run(options: Options, console: Console) -> IdleResult:
         for _ in range(options.rounds_or(ROUNDS)):
             for devices in sizes:
                 with console.status(f"{devices:,} phones on the {PROTOTYPE}"):
-                    measured.append(_prototype(devices))
+                    measured.append(_prototype(devices, settle))
                 if people is not None:
                     with console.status(f"{devices:,} phones on the {SERVICE}"):
-                        measured.append(_service(data, people, devices))
+                        measured.append(_service(data, people, devices, settle))
     return IdleResult(measured)
 
 
-def _prototype(devices: int) -> Idle:
+def _prototype(devices: int, settle: float) -> Idle:
     with prototype(devices) as contestant, pinned(cores().load):
-        return uvloop.run(_measure(PROTOTYPE, contestant.server, lambda number: contestant.pair(number).phone, devices))
-
-
-def _service(data: Path, people: People, devices: int) -> Idle:
-    with processes.service(data, cores().server) as server, pinned(cores().load):
         return uvloop.run(
-            _measure(SERVICE, server, lambda number: ServicePhone(server.address, people.persons[number]), devices)
+            _measure(PROTOTYPE, contestant.server, lambda number: contestant.pair(number).phone, devices, settle)
         )
 
 
-async def _measure(name: str, server: processes.Server, phone: Callable[[int], Phone], devices: int) -> Idle:
+def _service(data: Path, people: People, devices: int, settle: float) -> Idle:
+    with processes.service(data, cores().server) as server, pinned(cores().load):
+        persons = people.persons
+        return uvloop.run(
+            _measure(SERVICE, server, lambda number: ServicePhone(server.address, persons[number]), devices, settle)
+        )
+
+
+async def _measure(
+    name: str, server: processes.Server, phone: Callable[[int], Phone], devices: int, settle: float
+) -> Idle:
     warm = [phone(number) for number in range(min(WARM_UP, devices))]
     await _connect(warm)
     for visitor in warm:
         visitor.close()
-    await asyncio.sleep(SETTLE)
+    await asyncio.sleep(settle)
     memory, cpu = server.memory(), server.cpu_seconds()
     phones = [phone(number) for number in range(devices)]
     await _connect(phones)
     spent = server.cpu_seconds() - cpu
-    await asyncio.sleep(SETTLE)
+    await asyncio.sleep(settle)
     after = server.memory()
     for idle in phones:
         idle.close()

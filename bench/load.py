@@ -6,10 +6,12 @@ begins anew. The crowd grows in steps on one server, from an eighth to all; the 
 memory over time.
 
 A wake-up is *lost* if the browser was never told (within 20 s), and *late* if that took half a second or more: a bell
-that was lost and caught by the slow re-read would show there.
+that was lost and caught by the slow re-read would show there. A step ends when everybody who answered in it was told,
+or is lost. An instant at which nobody waits, as where a small crowd is on a slow machine, is counted apart.
 """
 
 import asyncio
+import functools
 import gc
 import random
 import time
@@ -54,6 +56,8 @@ class Step:
     answer_to_browser: Latency
     slowest_ms: float
     late: int
+    nobody_waiting: int
+    """Instants at which somebody was to answer, and everybody was still on the way to being asked."""
     errors: Mapping[str, int]
     server_cpu_percent: float
     server_cpu_ms: float
@@ -79,6 +83,7 @@ class LoadResult:
             "answer→browser slowest ms": lambda step: f"{step.slowest_ms:.0f}",
             "the load's own event loop late, p99 ms": lambda step: f"{step.driver_lag.p99:.1f}",
             "late wake-ups": lambda step: str(step.late),
+            "instants at which nobody waited": lambda step: f"{step.nobody_waiting:,}",
             "lost wake-ups and other errors": lambda step: errors_text(step.errors),
             "server CPU %": lambda step: f"{step.server_cpu_percent:.0f}",
             "server CPU ms each": lambda step: f"{step.server_cpu_ms:.2f}",
@@ -118,10 +123,13 @@ class Crowd:
         self._server = server
         self._pairs: list[Pair] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[tuple[Pair, asyncio.Future[None]]] = deque()
         self._everybody_waits = asyncio.Event()
+        self._answering: set[Pair] = set()
+        self._over = asyncio.Event()
         self._timings: list[Timing] = []
         self._errors: Counter[str] = Counter()
+        self._nobody_waiting = 0
 
     @property
     def size(self) -> int:
@@ -140,15 +148,17 @@ class Crowd:
         gc.freeze()  # what the crowd is made of stays: walking it again and again would only make this side late
 
     async def measure(self, seconds: float) -> Step:
-        """Let the longest waiting answer, at random instants, for that long."""
-        self._timings, self._errors = [], Counter()
+        """Let the longest waiting answer, at random instants, for that long; returns when all of them are told."""
+        self._timings, self._errors, self._nobody_waiting = [], Counter(), 0
         started, cpu = time.perf_counter(), self._server.cpu_seconds()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pace(started + seconds))
             rss = group.create_task(self._memory(started + seconds))
             lag = group.create_task(_lag(started + seconds))
         elapsed, spent = time.perf_counter() - started, self._server.cpu_seconds() - cpu
-        await asyncio.sleep(LATE)  # the last answers are under way
+        while self._answering:  # who is forgotten gives up after a while: see bench.exchange
+            self._over.clear()
+            await self._over.wait()
         latencies = [timing.answer_to_browser for timing in self._timings]
         return Step(
             waiting=self.size,
@@ -158,6 +168,7 @@ class Crowd:
             answer_to_browser=Latency.of(latencies),
             slowest_ms=max(latencies, default=float("nan")) * 1e3,
             late=sum(latency >= LATE for latency in latencies),
+            nobody_waiting=self._nobody_waiting,
             errors=self._errors,
             server_cpu_percent=spent / elapsed * 100,
             server_cpu_ms=spent / max(len(latencies), 1) * 1e3,
@@ -176,9 +187,10 @@ class Crowd:
         """On new connections after a sign-in that went wrong; who cannot even connect goes away, as the errors say."""
         while True:
             try:
-                timing = await sign_in(pair, self._turn)
+                timing = await sign_in(pair, functools.partial(self._turn, pair))
             except (OSError, ExchangeError) as error:
                 self._errors[str(error)] += 1
+                self._ended(pair)
                 pair.close()
                 try:
                     await pair.connect()
@@ -187,11 +199,16 @@ class Crowd:
                     self._pairs.remove(pair)
                     return
             else:
-                self._timings.append(timing)  # of the step in which it ended
+                self._timings.append(timing)
+                self._ended(pair)
 
-    async def _turn(self) -> None:
+    def _ended(self, pair: Pair) -> None:
+        self._answering.discard(pair)
+        self._over.set()
+
+    async def _turn(self, pair: Pair) -> None:
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self._waiting.append((pair, turn))
         if len(self._waiting) >= len(self._pairs):
             self._everybody_waits.set()
         await turn
@@ -201,9 +218,11 @@ class Crowd:
         while (due := due + _dice.expovariate(RATE)) < until:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             if self._waiting:
-                self._waiting.popleft().set_result(None)
+                pair, turn = self._waiting.popleft()
+                self._answering.add(pair)
+                turn.set_result(None)
             else:
-                self._errors["nobody was waiting"] += 1
+                self._nobody_waiting += 1
 
     async def _memory(self, until: float) -> Sequence[int]:
         samples = [self._server.rss()]

@@ -103,8 +103,6 @@ async def _phases(server: Server, pairs: Sequence[Pair], seconds: float, console
     try:
         with console.status("capacity"):
             most = await closed_loop(server, pairs[:AT_CAPACITY], seconds)
-            while not most.per_second:  # a short look at a machine that was busy with something else
-                most = await closed_loop(server, pairs[:AT_CAPACITY], seconds)
         capacity = most.per_second
         phases, recovery = [], min(RECOVERY, seconds)
         for name, rate, lead in (

@@ -36,8 +36,8 @@ SECONDS = 5.0
 WITH_PASSWORD = 16
 """People who sign in with a password at the same time: enough to keep every core hashing."""
 
-VOUCHED = 64
-"""People for whom the application vouches."""
+VOUCHED_EACH = 4
+"""People for whom the application vouches, for each of those."""
 
 VOUCHED_RATE = 50.0
 
@@ -142,7 +142,8 @@ def run(options: Options, console: Console) -> PasswordsResult:
     rounds, seconds = options.rounds_or(ROUNDS), options.seconds_or(SECONDS)
     taken: list[Round] = []
     with processes.data_directory() as directory:
-        people = registered(WITH_PASSWORD + VOUCHED, directory / "data", console)
+        with_password = options.people or WITH_PASSWORD
+        people = registered(with_password * (1 + VOUCHED_EACH), directory / "data", console)
         for lanes in lanes_measured():
             settings = {**LEFT_WAITING, LANES: str(lanes)}
             with processes.service(directory / "data", cores().everyone, settings) as server:
@@ -203,7 +204,9 @@ async def _neighbours(
 ) -> tuple[Measurement, Measurement, float, Counter[str]]:
     """Vouched sign-ins alone, the same beside people with passwords, and the others' rate and errors."""
     others = _with_password(server, people)
-    vouched = [service_pair(server.address, people.vouching, person) for person in people.persons[WITH_PASSWORD:]]
+    vouched = [
+        service_pair(server.address, people.vouching, person) for person in people.persons[_first_vouched(people) :]
+    ]
     await connect([*others, *vouched])
     try:
         alone = await open_loop(server, vouched, VOUCHED_RATE, seconds)
@@ -217,8 +220,13 @@ async def _neighbours(
 def _with_password(server: processes.Server, people: People) -> Sequence[Pair]:
     return [
         service_pair(server.address, people.vouching, person, password=person.password)
-        for person in people.persons[:WITH_PASSWORD]
+        for person in people.persons[: _first_vouched(people)]
     ]
+
+
+def _first_vouched(people: People) -> int:
+    """Before this one are those who give a password."""
+    return len(people.persons) // (1 + VOUCHED_EACH)
 
 
 def _close(pairs: Sequence[Pair]) -> None:

@@ -45,6 +45,7 @@ class Options:
     waiting: int | None = None
     devices: Sequence[int] = ()
     others: int | None = None
+    processes: int | None = None
     prototype_only: bool = False
     store: Store = Store.SQLITE
     bus: Bus = Bus.LOCAL

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 from typer.main import get_command
 
 from mobile_stub.phone import Phone
@@ -31,8 +31,8 @@ from push_service.model.sign_in import TRANSITIONS, Notice, Reason, SignInState
 from push_service.model.user import UserState
 from push_service.verifier import RESULT_TYP
 from tests.conftest import MakeOffice, MakeService
-from tests.pages.conftest import CHROMIUM, FLAGS
 from tests.support import doc_tables
+from tests.support.chromium import chromium
 from tests.support.people import PASSWORD, Office
 from tests.support.service import Service
 
@@ -317,7 +317,6 @@ async def test_the_phone_of_the_readme_approves_a_sign_in(
 
 
 async def test_the_page_of_the_readme_signs_someone_in(own: Service, make_office: MakeOffice) -> None:
-    assert CHROMIUM.exists(), f"{CHROMIUM} is missing: install Chromium, or name one in CHROMIUM"
     (page_,) = fenced(section(README.read_text(), "One's own sign-in page"), "html")
     desk = await make_office(own)
     alice = await desk.person()
@@ -333,8 +332,7 @@ async def test_the_page_of_the_readme_signs_someone_in(own: Service, make_office
         for placeholder, value in (("http://localhost:8400", own.url), ("app_…", application.client_id)):
             assert page_.count(f'"{placeholder}"') == 1
             page_ = page_.replace(f'"{placeholder}"', f'"{value}"')
-        async with asyncio.timeout(PATIENCE), async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        async with asyncio.timeout(PATIENCE), chromium() as browser:
             page = await browser.new_page()
             await page.goto(origin)
             await page.get_by_label("Username").fill(alice.username)
@@ -348,4 +346,3 @@ async def test_the_page_of_the_readme_signs_someone_in(own: Service, make_office
             (number,) = re.findall(r"\d+", await status.inner_text())
             await phone.verify(await phone.next_challenge(), number=number)
             await expect(status).to_have_text("You are signed in.", timeout=PATIENCE * 1000)
-            await browser.close()

@@ -45,7 +45,7 @@ NOT_MEANT = [
 REFUSED = ["400", "401", "403", "404", "406", "413", "415", "422", "428", "5xx"]
 """How ill-formed requests may be refused; some that are drawn are too large before they are anything else."""
 CONFIG = SchemathesisConfig.from_dict({"checks": {"negative_data_rejection": {"expected-statuses": REFUSED}}})
-EXAMPLES = 60
+EXAMPLES = 25
 SEED = 20
 SOON = 20.0
 

@@ -128,15 +128,16 @@ class ScalingResult:
 def run(options: Options, console: Console) -> ScalingResult:
     """Measure. Raises `StartError` if anything does not start."""
     rounds, seconds, people = options.rounds_or(ROUNDS), options.seconds_or(SECONDS), options.people or PEOPLE
+    setups = [each for each in SETUPS if options.processes is None or each.processes <= options.processes]
     taken: list[Sequence[Turn]] = []
     parts: list[Sequence[Part]] = []
     with ExitStack() as stack:
         folder = stack.enter_context(processes.data_directory())
         with pinned(cores().server):
-            names = [_name_of(place) for place in range(len(SETUPS))]
+            names = [_name_of(place) for place in range(len(setups))]
             database = stack.enter_context(postgres([*names, _PARTS_DATABASE]))
             bell = stack.enter_context(redis(folder))
-        fleets = list(_fleets(stack, folder, database, bell, people, console))
+        fleets = list(_fleets(stack, folder, database, bell, setups, people, console))
         with pinned(cores().load):
             for each in fleets:
                 with console.status(f"warming up: {each.setup.name}"), each.awake():
@@ -157,14 +158,20 @@ def _name_of(place: int) -> str:
 
 
 def _fleets(
-    stack: ExitStack, folder: Path, database: Backend, bell: Backend, people: int, console: Console
+    stack: ExitStack,
+    folder: Path,
+    database: Backend,
+    bell: Backend,
+    setups: Sequence[Setup],
+    people: int,
+    console: Console,
 ) -> Iterator[Fleet]:
     data = folder / "data"
-    everybody = registered(people * max(setup.processes for setup in SETUPS), data, console)
-    for place, setup in enumerate(SETUPS):
+    everybody = registered(people * max(setup.processes for setup in setups), data, console)
+    for place, setup in enumerate(setups):
         if setup.postgres:
             copied(data, database, _name_of(place))
-    for place, setup in enumerate(SETUPS):
+    for place, setup in enumerate(setups):
         yield stack.enter_context(fleet(setup, data, everybody, database, _name_of(place), bell))
 
 

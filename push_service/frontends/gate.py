@@ -7,9 +7,12 @@ of others. And it isn't counted while its password is checked, which has a bound
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
+from aiohttp import web
+
+from push_service.frontends import http
 from push_service.model.admission import Admission
 from push_service.model.errors import Busy
 
@@ -53,3 +56,11 @@ class Gate:
             yield
         finally:
             self._inside -= 1
+
+    @asynccontextmanager
+    async def body_of(self, request: web.Request) -> AsyncIterator[bytes]:
+        """The body of a begin; entered meanwhile. Raises Busy before it is read and after, and what reading raises."""
+        self.ask()
+        body = await http.read_body(request)
+        with self.entered():
+            yield body

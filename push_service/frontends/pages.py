@@ -106,9 +106,7 @@ class PagesFrontend:
         As `POST /v1/sign-ins` by our own page, for whichever application sent the browser here.
         """
         cookies.require_own_page(request, self._public_url)
-        self._sign_in.gate.ask()
-        raw = await http.read_body(request)
-        with self._sign_in.gate.entered():
+        async with self._sign_in.gate.body_of(request) as raw:
             return await self._begin(request, raw)
 
     async def _begin(self, request: web.Request, raw: bytes) -> web.StreamResponse:

@@ -154,9 +154,7 @@ class SignInFrontend:
 
     async def begin(self, request: web.Request) -> web.StreamResponse:
         """`POST /v1/sign-ins`."""
-        self.gate.ask()
-        raw = await http.read_body(request)
-        with self.gate.entered():
+        async with self.gate.body_of(request) as raw:
             return await self._begin(request, raw)
 
     async def _begin(self, request: web.Request, raw: bytes) -> web.StreamResponse:

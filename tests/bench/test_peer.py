@@ -180,7 +180,7 @@ async def test_a_challenge_that_was_shown_before_is_not_taken_for_the_new_one(pe
 
 def test_the_service_is_measured_and_set_beside_the_other() -> None:
     with service_side(dict.fromkeys(Way, STEADY_PEOPLE), None, Bus.LOCAL, Console(file=io.StringIO())) as side:
-        ours = asyncio.run(one_round(side, 1))
+        ours = asyncio.run(one_round(side, 0.5))
     measurements = (*ours.saturated.values(), ours.steady)
     for measurement in measurements:
         assert measurement.errors == {}

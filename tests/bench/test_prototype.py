@@ -24,7 +24,7 @@ def test_every_benchmark_is_listed_with_its_line() -> None:
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("bench") / "sign-in.json"
-    arguments = ["sign-in", "--prototype-only", "--rounds", "1", "--seconds", "1", "--json", str(target)]
+    arguments = ["sign-in", "--prototype-only", "--rounds", "1", "--seconds", "0.5", "--json", str(target)]
     done = CliRunner().invoke(commands, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return target
@@ -81,6 +81,8 @@ def test_idle_phones_are_counted(tmp_path: Path) -> None:
         "1",
         "--devices",
         "20",
+        "--seconds",
+        "0.3",
         "--json",
         str(tmp_path / "idle.json"),
     ]

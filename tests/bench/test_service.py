@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+import pytest
 from typer.testing import CliRunner
 
 from bench.__main__ import commands
@@ -18,6 +19,7 @@ from bench.results import load
 from bench.sign_in import SignInResult
 
 Measured = TypeVar("Measured")
+pytestmark = pytest.mark.usefixtures("registered_already")
 
 
 def run(target: Path, kind: type[Measured], *arguments: str) -> Measured:
@@ -27,7 +29,7 @@ def run(target: Path, kind: type[Measured], *arguments: str) -> Measured:
 
 
 def test_service_and_prototype_sign_people_in_by_turns(tmp_path: Path) -> None:
-    arguments = ("sign-in", "--people", "8", "--rounds", "1", "--seconds", "1")
+    arguments = ("sign-in", "--people", "8", "--rounds", "1", "--seconds", "0.5")
     result = run(tmp_path / "sign-in.json", SignInResult, *arguments)
     assert [taken.contestant for taken in result.rounds] == ["prototype", "service"]
     for taken in result.rounds:
@@ -37,20 +39,24 @@ def test_service_and_prototype_sign_people_in_by_turns(tmp_path: Path) -> None:
 
 
 def test_nobody_who_waits_is_forgotten(tmp_path: Path) -> None:
-    result = run(tmp_path / "load.json", LoadResult, "load", "--waiting", "100", "--seconds", "2")
-    assert [step.waiting for step in result.steps] == [12, 25, 50, 100]
+    result = run(tmp_path / "load.json", LoadResult, "load", "--waiting", "24", "--seconds", "2")
+    assert [step.waiting for step in result.steps] == [3, 6, 12, 24]
     for step in result.steps:
         assert step.sign_ins > 0
         assert step.errors == {}
 
 
 def test_idle_phones_stay_connected_and_are_counted(tmp_path: Path) -> None:
-    result = run(tmp_path / "idle.json", IdleResult, "idle-devices", "--devices", "20", "--rounds", "1")
+    result = run(
+        tmp_path / "idle.json", IdleResult, "idle-devices", "--devices", "20", "--rounds", "1", "--seconds", "0.3"
+    )
     assert [(idle.contestant, idle.devices) for idle in result.measured] == [("prototype", 20), ("service", 20)]
 
 
 def test_passwords_are_hashed_and_their_neighbours_go_on(tmp_path: Path) -> None:
-    result = run(tmp_path / "passwords.json", PasswordsResult, "passwords", "--rounds", "1", "--seconds", "0.5")
+    result = run(
+        tmp_path / "passwords.json", PasswordsResult, "passwords", "--people", "6", "--rounds", "1", "--seconds", "0.3"
+    )
     assert [taken.lanes for taken in result.rounds] == list(lanes_measured())
     for taken in result.rounds:
         assert taken.begun_errors == {}

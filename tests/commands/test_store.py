@@ -13,17 +13,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from push_service.crypto.sealing import Sealer, key_from_file
 from push_service.model import ids
+from push_service.model.app_password import AppPassword
 from push_service.model.application import Application
 from push_service.model.decision import Actor, Audit, AuditKind, Remembered
 from push_service.model.device import UsedActivation
 from push_service.model.ids import ApplicationId, DeviceId
 from push_service.model.instant import after
 from push_service.model.throttle import Charge
-from push_service.ports import Store, StoredKey
+from push_service.ports import StoredKey
 from push_service.store.postgres import PostgresStore
 from push_service.store.sqlite import SqliteStore
 from tests.commands.conftest import Push
+from tests.contracts.kinds import WholeStore
 from tests.contracts.making import Person, answer, begin, enrol, writing
+from tests.contracts.texting import NUMBER, text
 from tests.support.postgres import PostgresServer
 
 
@@ -57,6 +60,9 @@ async def lived_in(data: Path) -> tuple[Person, str]:
         kept = Remembered("app_1", "POST /", "key", "mac", b"\x00sealed\xff", after(now, 600))
         code = UsedActivation("code", alice.id, after(now, 600))
         await store.decide(alice.id, writing(remembered=kept, activation=code))
+        mail = AppPassword(id=ids.app_password_id(), name="mail", created_at=now)
+        await store.decide(alice.id, writing(app_password=mail))
+        await text(store, alice, lease_until=now)
         await store.debit([Charge("key", cost=900_000_000, burst=900_000_000)])
         await store.spend_proof(DeviceId("dev_1"), "jti", after(now, 120))
         await store.connected(alice.phone.id, ids.connection_id(), now)
@@ -66,7 +72,7 @@ async def lived_in(data: Path) -> tuple[Person, str]:
         return alice, live.sign_in.id
 
 
-async def everything(store: Store, alice: Person, sign_in_id: str) -> tuple[object, ...]:
+async def everything(store: WholeStore, alice: Person, sign_in_id: str) -> tuple[object, ...]:
     return (
         await store.users(),
         await store.devices(alice.id),
@@ -76,6 +82,7 @@ async def everything(store: Store, alice: Person, sign_in_id: str) -> tuple[obje
         await store.activation("code"),
         await store.applications(),
         await store.signing_keys(),
+        await store.app_passwords(alice.id),
     )
 
 
@@ -112,6 +119,8 @@ async def test_everything_is_there_afterwards_and_the_service_goes_on_with_it(
         assert seen is not None
         await answer(store, alice, seen)
         await begin(store, alice)
+        [outgoing] = (await store.take_due_messages(10, 10)).to_send
+        assert outgoing.number == NUMBER
     beside = postgres_server.beside(target)
     (newest,) = beside.rows("SELECT count(*) FROM audit WHERE seq > $1", wanted["audit"])
     beside.close()

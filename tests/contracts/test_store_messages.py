@@ -325,6 +325,15 @@ async def test_what_is_due_and_of_no_use_any_more_has_failed_and_stands_in_nobod
     assert await state(store, useless.message.id) == (DeliveryState.FAILED, False)
 
 
+async def test_a_code_whose_challenge_was_swept_is_of_no_use(stores: Stores, store: WholeStore) -> None:
+    alice = await enrol(store)
+    message = await notice(store, alice, about=About.CODE)
+    assert await store.claim_message(message.id, message.lease_until, 10) is None
+    stores.clock.advance(LEASE_SECONDS)
+    assert await store.take_due_messages(10, 10) == NOTHING
+    assert await state(store, message.id) == (DeliveryState.FAILED, False)
+
+
 async def test_what_is_due_is_taken_in_bounded_helpings_the_longest_waiting_first(
     stores: Stores, store: WholeStore
 ) -> None:

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, ViewportSize, async_playwright, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from mobile_stub.backoff import Backoff
 from mobile_stub.surroundings import Setup
 from mobile_stub.world import World, world
-from tests.mobile_stub.fake_service import FakeService
+from tests.mobile_stub.fake_service import FakeService, fake_service
+from tests.support.chromium import chromium
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the loop that the browser belongs to
+
 QUICK = Setup(backoff=lambda: Backoff(base=0.01, cap=0.05, restart_spread=0.01))
 PHONE, DESK = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=800)
 
@@ -57,19 +49,25 @@ class Tab:
         await self.reads("No sign-in is waiting")
 
 
-@pytest.fixture
-async def tab(service: FakeService) -> AsyncIterator[Tab]:
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    assert chromium is not None, "no Chromium: install it, or name one in CHROMIUM"
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(browser: Browser) -> AsyncIterator[Tab]:
     faults: list[str] = []
-    async with world(setup=QUICK) as running, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which(chromium) or chromium, args=FLAGS)
-        page = await browser.new_page(viewport=PHONE)
+    async with (
+        fake_service() as service,
+        world(setup=QUICK) as running,
+        await browser.new_context(viewport=PHONE) as context,
+    ):
+        page = await context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
         held = await running.shelf.activate(service.activation_uri(), "Alice's phone", "stub")
         yield Tab(page, service, running, held.phone.device_id)
-        await browser.close()
     assert [fault for fault in faults if "Failed to load resource" not in fault] == []
 
 

@@ -1,8 +1,7 @@
 """One Chromium for all tests of the pages, an empty context for each of them, and what stands behind its tabs.
 
-Starting a Chromium takes longer than most of these tests, so one is started for all of them. It belongs to the loop
-that started it, which is why every test here runs in the session's loop, and why the fixtures that such a test shares
-a loop with are made anew. The browser is the system's (``CHROMIUM`` names another).
+The browser belongs to the loop that started it, which is why every test here runs in the session's loop, and why the
+fixtures that such a test shares a loop with are made anew.
 
 A test that leaves an error on a page's console, a blocked inline script or an uncaught exception among them, fails: a
 page that works in spite of its own policy is broken.
@@ -10,8 +9,6 @@ page that works in spite of its own policy is broken.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,11 +16,12 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from mobile_stub.backoff import Backoff
 from mobile_stub.surroundings import Setup
 from mobile_stub.world import World, world
+from tests.support.chromium import chromium
 from tests.support.people import Office, office
 from tests.support.service import Service
 
@@ -32,18 +30,6 @@ from .scripted import Interface
 MakeDesk = Callable[..., Awaitable[Office]]
 
 HERE: Final = Path(__file__).parent
-CHROMIUM: Final = Path(
-    shutil.which(os.environ.get("CHROMIUM") or "chromium") or shutil.which("google-chrome") or "/usr/bin/chromium"
-)
-FLAGS: Final = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 QUICK: Final = Setup(backoff=lambda: Backoff(base=0.05, cap=0.5, restart_spread=0.05))
 PATIENCE: Final = 20_000  # milliseconds that a page may take to show what is expected
 expect.set_options(timeout=PATIENCE)
@@ -59,13 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """A headless Chromium."""
-    assert CHROMIUM.exists(), f"{CHROMIUM} is missing: install Chromium, or name one in CHROMIUM"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        try:
-            yield browser
-        finally:
-            await browser.close()
+    async with chromium() as running:
+        yield running
 
 
 @pytest.fixture

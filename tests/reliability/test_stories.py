@@ -24,7 +24,7 @@ async def test_one_outcome_for_every_observer_whoever_comes_first(tmp_path: Path
 
 @pytest.mark.reliability("R-02", "R-04", "R-22")
 async def test_what_was_acknowledged_survives_kill_9_and_what_was_not_can_be_said_again(tmp_path: Path) -> None:
-    report = await kills.run(tmp_path, rounds=10, seed=7, say=silent)
+    report = await kills.run(tmp_path, rounds=6, seed=7, say=silent)
     assert report.faults == []
 
 
@@ -52,7 +52,7 @@ async def test_clients_that_go_away_leave_nothing_behind(tmp_path: Path) -> None
 
 @pytest.mark.reliability("R-10")
 async def test_what_a_killed_process_had_to_send_is_sent_unless_it_has_ended(tmp_path: Path) -> None:
-    report = await wakes.run(tmp_path, rounds=10, seed=7, say=silent)
+    report = await wakes.run(tmp_path, rounds=6, seed=7, say=silent)
     assert report.faults == []
 
 
@@ -76,7 +76,7 @@ async def test_a_server_stopped_past_a_deadline_approves_nothing_when_it_goes_on
 
 @pytest.mark.reliability("R-17")
 async def test_a_herd_of_phones_comes_back_and_no_prompt_is_lost(tmp_path: Path) -> None:
-    report = await herd.run(tmp_path, rounds=200, seed=7, say=silent)
+    report = await herd.run(tmp_path, rounds=100, seed=7, say=silent)
     assert report.faults == []
 
 
@@ -88,7 +88,7 @@ async def test_everything_that_time_ends_is_over_without_a_sweeper(tmp_path: Pat
 
 @pytest.mark.reliability("R-01", "R-02", "R-03", "R-04", "R-05", "R-06", "R-10", "R-16", "R-22", "R-24")
 async def test_everything_dies_in_turn_and_at_random_and_nobody_has_to_notice(tmp_path: Path) -> None:
-    report = await chaos.run(tmp_path, rounds=20, seed=26, say=silent, promised=50.0)
+    report = await chaos.run(tmp_path, rounds=12, seed=26, say=silent, promised=50.0)
     assert report.faults == []
 
 
@@ -102,9 +102,14 @@ async def test_telling_before_the_commit_is_noticed(tmp_path: Path) -> None:
 
 
 async def test_deciding_by_what_was_read_before_the_transaction_is_noticed(tmp_path: Path) -> None:
-    mutant = Mutant("compare-outside", tmp_path)
-    report = await races.run(tmp_path, rounds=12, seed=7, say=silent, service=mutant)
-    assert any("outcome records" in fault or "terminal states" in fault for fault in report.faults)
+    for seed in range(7, 13):  # on a busy machine those who race may miss one another
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        mutant = Mutant("compare-outside", folder)
+        report = await races.run(folder, rounds=12, seed=seed, say=silent, service=mutant)
+        if any("outcome records" in fault or "terminal states" in fault for fault in report.faults):
+            return
+    pytest.fail("six times twelve races, and nothing was noticed")
 
 
 async def test_expiry_that_waits_for_a_sweeper_is_noticed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import msgspec
 import pytest
 
 from push_service.crypto.sealing import SealBroken, Sealer
-from push_service.model.decision import Actor, Audit, AuditKind
+from push_service.model import ids
+from push_service.model.decision import Actor, Audit, AuditKind, MethodSecret
 from push_service.ports import StoredKey
 from push_service.store.sqlite import SqliteStore
 from tests.contracts.kinds import SqliteStores
@@ -64,6 +66,7 @@ async def test_nothing_secret_can_be_read_in_the_file_while_open_or_after(stores
         ("devices", "totp_secret"),
         ("challenges", "secret"),
         ("signing_keys", "pem"),
+        ("method_secrets", "value"),
     ],
 )
 async def test_a_sealed_value_copied_to_another_row_does_not_open(
@@ -73,17 +76,20 @@ async def test_a_sealed_value_copied_to_another_row_does_not_open(
     bob = await enrol(store, "bob", mobile="+491512222222", office="+4930222222")
     begun = [await begin(store, alice), await begin(store, bob)]
     await keys(store)
-    key = "kid" if table == "signing_keys" else "id"
+    secrets = tuple(MethodSecret(ids.method_id(), f"+4915100{n}") for n in (1, 2))
+    await store.decide(alice.id, writing(method_secrets=secrets))
+    key = {"signing_keys": "kid", "method_secrets": "method_id"}.get(table, "id")
     with closing(sqlite3.connect(stores.path)) as connection, connection:
         (one, first), (other, second) = connection.execute(f"SELECT {key}, {column} FROM {table} ORDER BY rowid")  # noqa: S608
         assert first != second
         for row, value in ((one, second), (other, first)):
             connection.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (value, row))  # noqa: S608
-    reads = {
+    reads: dict[str, Callable[[], Awaitable[object]]] = {
         "users": lambda: store.user_by_name("alice"),
         "devices": lambda: store.device(alice.phone.id),
         "challenges": lambda: store.challenge(challenge_of(begun[0]).id),
         "signing_keys": store.signing_keys,
+        "method_secrets": lambda: store.method_secret(secrets[0].method_id),
     }
     with pytest.raises(SealBroken):
         await reads[table]()

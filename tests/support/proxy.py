@@ -158,7 +158,7 @@ class Proxy:
                     break
                 await self._give(pair, side, data, to)
             if not pair.lost:
-                to.write_eof()
+                _still_there(to).write_eof()
         finally:
             taking.cancel()
             with contextlib.suppress(asyncio.CancelledError, OSError):
@@ -171,7 +171,7 @@ class Proxy:
             left = len(data) if way.cut_after is None else way.cut_after - pair.passed[side]
             piece = data[: min(left, 1 if way.byte_every else len(data))]
             if piece and not pair.lost:
-                to.write(piece)
+                _still_there(to).write(piece)
                 await to.drain()
             pair.passed[side] += len(piece)
             data = data[len(piece) :]
@@ -215,6 +215,13 @@ class _Pair:
         self.client.close()
         if self.target is not None:
             self.target.close()
+
+
+def _still_there(writer: asyncio.StreamWriter) -> asyncio.StreamWriter:
+    """To be written to. Raises ConnectionResetError, as uvloop has a RuntimeError for a connection that has ended."""
+    if writer.is_closing():
+        raise ConnectionResetError
+    return writer
 
 
 def _linger_not(writer: asyncio.StreamWriter) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
+import uvloop
 
 from tests.support.proxy import CLEAR, HOLE, Proxy, Way, proxy_to
 
@@ -141,6 +145,36 @@ async def test_resetting_ends_both_sides(world: World) -> None:
         with pytest.raises(ConnectionResetError):
             await world.reader.read()
         await world.echo.ended.wait()
+
+
+@pytest.mark.parametrize("new_event_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_side_that_has_gone_is_a_loss_for_the_other_and_no_error_of_the_proxy(
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    errors: list[object] = []
+    told = asyncio.Event()
+
+    async def speak_on(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b"anyone?")
+                await writer.drain()
+                await asyncio.sleep(0.001)
+        told.set()
+        writer.close()
+
+    async def story() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        server = await asyncio.start_server(speak_on, "127.0.0.1", 0)
+        async with server, proxy_to(server.sockets[0].getsockname()[1]) as proxy, asyncio.timeout(SOON):
+            with socket.create_connection(("127.0.0.1", proxy.port)) as client:
+                await proxy.connected(1)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await told.wait()
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(story())
+    assert errors == []
 
 
 async def test_a_target_that_refuses_is_a_connection_that_ends() -> None:

@@ -14,7 +14,7 @@ import pytest
 from push_service.crypto.sealing import Sealer
 from push_service.model.errors import StoreUnavailable
 from push_service.store import UnsafeDatabase
-from push_service.store.postgres import PostgresStore, schema
+from push_service.store.postgres import PostgresStore, messages, schema
 from push_service.store.postgres.connections import connect
 from push_service.store.postgres.follower import NEWS
 from push_service.store.postgres.reading import PENDING, SEEN, SETTLED, SNAPSHOTS
@@ -31,6 +31,7 @@ COLUMNS = (
     "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
     " ORDER BY table_name, column_name"
 )
+MESSAGES = (messages.CLAIM, messages.ANY_DUE, messages.DUE, messages.OF_NO_USE, messages.SENT)
 OF_POSTGRES_ALONE = {("audit", "xid")}
 VERSIONS = "schema_migrations"
 
@@ -152,7 +153,9 @@ async def test_a_role_without_any_right_beyond_its_tables_can_serve_what_another
         stores.beside.execute("DROP OWNED BY served; DROP ROLE served")
 
 
-@pytest.mark.parametrize("statement", [READ, WRITE, SEEN, PENDING, SNAPSHOTS, SETTLED, ACKNOWLEDGE, NEWS, OVERDUE])
+@pytest.mark.parametrize(
+    "statement", [READ, WRITE, SEEN, PENDING, SNAPSHOTS, SETTLED, ACKNOWLEDGE, NEWS, OVERDUE, *MESSAGES]
+)
 async def test_no_statement_that_is_often_run_reads_a_whole_table(empty: Empty, statement: str) -> None:
     """Not even with the plan that is made while the tables are empty, and kept while they fill."""
     await migrate(empty.url)

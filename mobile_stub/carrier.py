@@ -133,9 +133,7 @@ class _Resource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Carrier:
-    """See the module. Changes of anything ring `changes`; `pace` is how long a second of a call lasts, if it
-    does (`carrier_calls.py`).
-    """
+    """See the module. Changes of anything ring `changes`; `carrier_calls.py` says what `pace` is."""
 
     def __init__(self, changes: Changes | None = None, *, pace: float | None = 1.0) -> None:
         self.account_sid = f"AC{secrets.token_hex(16)}"

@@ -50,7 +50,12 @@ class World:
 
 @asynccontextmanager
 async def world(
-    host: str = LOOPBACK, port: int = 0, *, folder: Path | None = None, setup: Setup = ORDINARY, pace: float | None = 1.0
+    host: str = LOOPBACK,
+    port: int = 0,
+    *,
+    folder: Path | None = None,
+    setup: Setup = ORDINARY,
+    pace: float | None = 1.0,
 ) -> AsyncIterator[World]:
     """Run a world; port 0 takes a free one. `folder` keeps its phones for the next time.
 

@@ -13,7 +13,6 @@ from aiohttp import web
 from aiohttp.log import server_logger
 
 from push_service.answers import Answers
-from push_service.calls import Calls
 from push_service.config import Settings
 from push_service.core import Core, open_core
 from push_service.crypto.keyring import Keyring
@@ -115,7 +114,6 @@ class Server:
             *self.sockets.routes(),
             *SettingsFrontend(core.registrar, idempotency, public_url=core.public_url, proxies=proxies).routes(),
             *TelephonyFrontend(
-                Calls(),
                 core.decisions,
                 store,
                 telephony.webhooks if telephony else None,
@@ -154,6 +152,9 @@ class Server:
             "push_circuit_open", "1 while the push network is left alone.", lambda: waking.circuit_open if waking else 0
         )
         metrics.gauge("push_alarm", "1 while an operator has to look.", lambda: bool(waking and waking.alarms()))
+        metrics.gauge(
+            "messages_held", "Texts and calls that are being handed over.", lambda: telephony.held if telephony else 0
+        )
         metrics.gauge(
             "telephony_circuit_open",
             "1 while the telephony provider is left alone.",
@@ -228,16 +229,16 @@ async def serve(settings: Settings, seat: Seat | None = None) -> None:
             asyncio.create_task(server.pulse.run()),
             asyncio.create_task(_refresh_keys(core.keyring, keys_rung)),
         ]
-        if waking:
-            tasks.append(asyncio.create_task(waking.run()))
+        outboxes = [each for each in (waking, telephony) if each]
+        tasks += [asyncio.create_task(each.run()) for each in outboxes]
         stack.push_async_callback(_end, tasks)
         orders.ready()
         _calm_the_collector()
         await orders.leave.wait()
         server.leave()
         await orders.end.wait()
-        if waking:
-            waking.drain()
+        for each in outboxes:
+            each.drain()
         await site.stop()
         server.waits.drain()
         await server.sockets.close_all()

@@ -54,6 +54,7 @@ _STATUS = {
 class Webhooks(NamedTuple):
     """What is set up where there is a provider."""
 
+    calls: Calls
     signature: Signature
     voice: Voice
 
@@ -80,7 +81,6 @@ class TelephonyFrontend:
 
     def __init__(
         self,
-        calls: Calls,
         decisions: Decisions,
         store: Store,
         webhooks: Webhooks | None,
@@ -88,8 +88,8 @@ class TelephonyFrontend:
         public_url: str,
         proxies: Networks,
     ) -> None:
-        """Translate for this use case."""
-        self._calls, self._decisions, self._store, self._webhooks = calls, decisions, store, webhooks
+        """Translate for the use case of `webhooks`; record in these what is not the provider's."""
+        self._decisions, self._store, self._webhooks = decisions, store, webhooks
         self._public_url, self._proxies = public_url, proxies
 
     def routes(self) -> list[Route]:
@@ -104,7 +104,7 @@ class TelephonyFrontend:
         """`POST /v1/telephony/voice/{id}`."""
         webhooks, news = await self._news(request)
         by = _answered_by(news.field("AnsweredBy"))
-        reply = await self._calls.answered(news.message_id, news.provider_id, by)
+        reply = await webhooks.calls.answered(news.message_id, news.provider_id, by)
         if reply is CallReply.OVER and by is AnsweredBy.MACHINE:
             return _xml(webhooks.voice.silence())
         return _xml(webhooks.voice.document(reply, news.message_id, news.turn))
@@ -118,18 +118,18 @@ class TelephonyFrontend:
         if turn.zero and keys == _HASH:
             keys = _ZERO + _HASH
         try:
-            reply = await self._calls.keyed(news.message_id, news.provider_id, keys)
+            reply = await webhooks.calls.keyed(news.message_id, news.provider_id, keys)
         except StoreUnavailable:
             reply = CallReply.AGAIN  # until the question has been put again the store may be back
         return _xml(webhooks.voice.document(reply, news.message_id, turn))
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         """`POST /v1/telephony/status/{id}`."""
-        _, news = await self._news(request)
+        webhooks, news = await self._news(request)
         status = _STATUS.get(news.field("CallStatus", "MessageStatus", "SmsStatus"))
         if status is not None:
             code = news.field("ErrorCode") or None
-            await self._calls.status(news.message_id, news.provider_id, status, code)
+            await webhooks.calls.status(news.message_id, news.provider_id, status, code)
         return web.Response(status=204)
 
     async def _news(self, request: web.Request) -> tuple[Webhooks, _News]:
@@ -150,9 +150,7 @@ class TelephonyFrontend:
         source = http.client_address(request, self._proxies)
         await self._store.debit((Charge.one(f"forged_webhooks:{source}", FORGED_PER_ADDRESS),))
         code = InvalidSignature.code
-        await self._decisions.record(
-            Audit(kind=AuditKind.WEBHOOK_REFUSED, actor=Actor.PROVIDER, code=code, source=source)
-        )
+        await self._decisions.record(Audit(kind=AuditKind.WEBHOOK_REFUSED, actor=Actor.PHONE, code=code, source=source))
 
 
 def _form(body: bytes) -> dict[str, list[str]] | None:

@@ -65,8 +65,6 @@ class Actor(StrEnum):
     PHONE = "phone"
     """A telephone, by the provider's word."""
     OPERATOR = "operator"
-    PROVIDER = "provider"
-    """Whoever brings news of texts and calls."""
     TIME = "time"
 
 

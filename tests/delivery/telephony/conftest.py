@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
 
 import msgspec
 import pytest
@@ -23,7 +22,7 @@ MANY = (Rate(1000, 60),)
 UNLIMITED = SpendLimits(number=MANY, prefix=MANY, country=MANY, total=MANY)
 
 
-def options(**more: Any) -> TelephonyOptions:
+def options(**more: object) -> TelephonyOptions:
     plain = TelephonyOptions(
         provider=Provider.TWILIO,
         base_url="http://127.0.0.1:9",
@@ -58,7 +57,7 @@ def bridge() -> Bridge:
     """Opens a world, and the adapter that sends by its telephone company."""
 
     @asynccontextmanager
-    async def opened(**more: Any) -> AsyncIterator[tuple[World, Telephony, Exchange]]:
+    async def opened(**more: object) -> AsyncIterator[tuple[World, Telephony, Exchange]]:
         async with world(pace=None) as running:
             carrier = running.carrier
             known = {"base_url": running.url, "account_sid": carrier.account_sid, "auth_token": carrier.auth_token}

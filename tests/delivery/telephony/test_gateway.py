@@ -1,4 +1,4 @@
-"""A gateway of the operator's own, as small as one can be: what it is posted, how it is signed, what its answers mean."""
+"""A gateway of the operator's own: what it is posted, how that is signed, and what its answers mean."""
 
 from __future__ import annotations
 

@@ -27,9 +27,7 @@ async def test_a_text_is_sent_once_and_its_news_are_asked_for(bridge: Bridge) ->
         assert report == SendReport(SendOutcome.SENT, "sent", arrived.sid)
         assert arrived.body == "Your verification code is 123456."
         assert running.carrier.requests == 1
-        assert {each.url for each in running.carrier.webhooks.told} == {
-            "http://localhost:9/v1/telephony/status/ch_1"
-        }
+        assert {each.url for each in running.carrier.webhooks.told} == {"http://localhost:9/v1/telephony/status/ch_1"}
 
 
 async def test_a_call_says_where_its_words_are_and_rings_no_longer_than_it_is_of_use(bridge: Bridge) -> None:
@@ -38,7 +36,11 @@ async def test_a_call_says_where_its_words_are_and_rings_no_longer_than_it_is_of
         ringing = await running.carrier.handset(NUMBER).next_call()
         assert report == SendReport(SendOutcome.SENT, "sent", ringing.wanted.sid)
         assert ringing.wanted.url == "http://localhost:9/v1/telephony/voice/ch_2"
-        assert (ringing.wanted.ring_seconds, ringing.wanted.dialled, ringing.wanted.events) == (20.0, "", ("completed",))
+        assert (ringing.wanted.ring_seconds, ringing.wanted.dialled, ringing.wanted.events) == (
+            20.0,
+            "",
+            ("completed",),
+        )
         await telephony.hang_up(ringing.wanted.sid)
         assert await ringing.over() is CallState.CANCELED
 
@@ -159,6 +161,6 @@ async def test_a_provider_that_hangs_is_left_alone_and_an_answer_brings_it_back(
         assert await telephony.text(text()) == SendReport(SendOutcome.TEMPORARY, "circuit_open")
         assert running.carrier.requests == asked
         running.carrier.faults.clear()
-        while (report := await telephony.text(text())).code == "circuit_open":
+        while (report := await telephony.text(text())).code == "circuit_open":  # noqa: ASYNC110 - see below
             await asyncio.sleep(0.05)  # the pause: there is nothing else to wait for
         assert (report.outcome, exchange.circuit_open) == (SendOutcome.SENT, False)

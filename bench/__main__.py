@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from bench import idle_devices, load, overload, passwords, sign_in, stores
+from bench import client_sign_ins, idle_devices, load, overload, passwords, sign_in, stores
 from bench.document import PlaceError, fill_in_file, markdown
 from bench.machine import LimitError, cores, describe
 from bench.peer import comparison as peer
@@ -70,6 +70,12 @@ def _passwords(
 ) -> None:
     """Sign-ins with a password against bare argon2id."""
     _run("passwords", passwords.run, Options(rounds, seconds, people=people), json)
+
+
+@commands.command("client-sign-ins")
+def _client_sign_ins(rounds: Rounds = None, seconds: Seconds = None, json: Json = None) -> None:
+    """Clients without a second step: app passwords against a bare route."""
+    _run("client-sign-ins", client_sign_ins.run, Options(rounds, seconds), json)
 
 
 @commands.command("idle-devices")

@@ -118,6 +118,16 @@ def prototype(cores: frozenset[int]) -> Iterator[Server]:
 
 
 @contextmanager
+def bare_route(cores: frozenset[int]) -> Iterator[Server]:
+    """A server with one route that does nothing, on these cores."""
+    with data_directory() as directory:
+        address = free_address()
+        command = [sys.executable, "-m", "bench.bare_route", str(address.port)]
+        with _running(command, {}, address, cores, directory / "bare_route.log") as server:
+            yield server
+
+
+@contextmanager
 def service(data: Path, cores: frozenset[int], settings: Mapping[str, str] | None = None) -> Iterator[Server]:
     """The service over this data directory, on these cores, with its limits wide open and these settings besides."""
     address = free_address()

@@ -153,6 +153,11 @@ class Administrator:
             user.id, lambda snapshot, now: administration.reset_methods(snapshot, now, self._methods)
         )
 
+    async def delete_app_passwords(self, username: str) -> int:
+        """Revoke all of a person's app passwords; says how many there were. Raises UnknownUser."""
+        user = await self.user(username)
+        return await self._decisions.decide(user.id, administration.delete_app_passwords)
+
     async def remove_user(self, username: str) -> None:
         """Remove the person with everything that is theirs. Raises UnknownUser."""
         user = await self.user(username)

@@ -13,14 +13,21 @@ from aiohttp import web
 from aiohttp.log import server_logger
 
 from push_service.answers import Answers
+from push_service.app_password_uses import AppPasswordUses
+from push_service.app_passwords import AppPasswords
+from push_service.client_sign_in import ClientSignIns
 from push_service.config import Settings
 from push_service.core import Core, open_core
 from push_service.crypto.keyring import Keyring
 from push_service.delivery.receipts import Receipts
 from push_service.first_factor import FirstFactor
 from push_service.frontends import cors, http, openapi
+from push_service.frontends.admin import AdminFrontend
+from push_service.frontends.app_passwords import AppPasswordFrontend
+from push_service.frontends.clients import ClientFrontend
 from push_service.frontends.device_socket import DeviceSocketFrontend
 from push_service.frontends.devices import DeviceFrontend
+from push_service.frontends.enrolment import EnrolmentFrontend
 from push_service.frontends.gate import Gate
 from push_service.frontends.idempotency import Idempotency
 from push_service.frontends.operations import OperationsFrontend
@@ -71,11 +78,12 @@ class Server:
         idempotency = Idempotency(store, core.sealer)
         policy = core.settings.policy.to_policy()
         self.waits = Waits(bus)
+        first_factor = FirstFactor(store, core.decisions, core.passwords, policy, core.hops)
         verifier = Verifier(
             store=store,
             waits=self.waits,
             decisions=core.decisions,
-            first_factor=FirstFactor(store, core.decisions, core.passwords, policy, core.hops),
+            first_factor=first_factor,
             signer=core.keyring,
             drafter=core.drafter,
             applications=core.applications,
@@ -87,6 +95,9 @@ class Server:
         )
         answers = Answers(store, core.decisions, policy, core.methods, core.hops)
         self.receipts = Receipts(store, bus)
+        self.app_password_uses = AppPasswordUses(store, store)
+        clients = ClientSignIns(first_factor, core.sealer.mac, self.app_password_uses, core.methods, core.hops)
+        app_passwords = AppPasswords(store, core.decisions, core.sealer.mac)
         self.housekeeping = Housekeeping(store, core.decisions, push_token_days=core.settings.firebase.token_days)
         self.operations = OperationsFrontend(
             store, bus, core.keyring, measured=self.siblings.gathered if self.siblings else self._measured_alone
@@ -120,6 +131,13 @@ class Server:
                 public_url=core.public_url,
                 proxies=proxies,
             ).routes(),
+            *EnrolmentFrontend(
+                core.enroller, core.registrar, idempotency, public_url=core.public_url, proxies=proxies
+            ).routes(),
+            *AppPasswordFrontend(
+                core.registrar, app_passwords, idempotency, public_url=core.public_url, proxies=proxies
+            ).routes(),
+            *ClientFrontend(clients, core.applications, self.gate).routes(),
             *self.pages.routes(),
             *self.operations.routes(),
         ]
@@ -131,6 +149,9 @@ class Server:
         self.pages.set_up(self.app)
         for route in routes:
             self.app.router.add_route(route.method, route.path, route.handle)
+        AdminFrontend(core.registrar, clients, core.applications, public_url=core.public_url, proxies=proxies).set_up(
+            self.app
+        )
         self.app.router.add_route("OPTIONS", cors.PATTERN, cors.preflight(core.applications))
         metrics = core.metrics
         metrics.gauge("device_sockets", "Devices connected.", lambda: self.sockets.open)
@@ -225,6 +246,7 @@ async def serve(settings: Settings, seat: Seat | None = None) -> None:
         await site.start()
         tasks = [
             asyncio.create_task(server.receipts.run()),
+            asyncio.create_task(server.app_password_uses.run()),
             asyncio.create_task(server.housekeeping.run()),
             asyncio.create_task(server.pulse.run()),
             asyncio.create_task(_refresh_keys(core.keyring, keys_rung)),

@@ -11,6 +11,7 @@ import functools
 from enum import StrEnum
 
 from push_service.decisions import Decisions
+from push_service.enroller import Enroller
 from push_service.methods import ALL
 from push_service.model.challenge import Challenge, ChallengeState, DeliveryState
 from push_service.model.errors import UnknownUser
@@ -77,16 +78,17 @@ class Calls:
         store: Store,
         bus: Bus,
         decisions: Decisions,
+        enroller: Enroller,
         policy: Policy,
         methods: Methods = ALL,
     ) -> None:
-        """Wire it to its ports."""
-        self._store, self._bus, self._decisions = store, bus, decisions
+        """Wire it to its ports; what is about an enrolment goes to the enroller."""
+        self._store, self._bus, self._decisions, self._enroller = store, bus, decisions, enroller
         self._policy, self._methods = policy, methods
 
     async def answered(self, message_id: MessageId, provider_id: str, by: AnsweredBy) -> CallReply:
         """A call was answered: what it asks."""
-        challenge = await self._open(message_id, provider_id)
+        _, challenge = await self._open(message_id, provider_id)
         if challenge is None:
             return CallReply.OVER
         if by is AnsweredBy.MACHINE:
@@ -97,17 +99,16 @@ class Calls:
 
     async def keyed(self, message_id: MessageId, provider_id: str, keys: str) -> CallReply:
         """Keys were pressed, or, with none, there was silence."""
-        challenge = await self._open(message_id, provider_id)
+        enrolling, challenge = await self._open(message_id, provider_id)
         if challenge is None:
             return CallReply.OVER
+        pressed = KeyPress(keys)
         rule = functools.partial(
-            calls.press,
-            challenge_id=challenge.id,
-            pressed=KeyPress(keys),
-            methods=self._methods,
-            policy=self._policy,
+            calls.press, challenge_id=challenge.id, pressed=pressed, methods=self._methods, policy=self._policy
         )
-        match await self._decisions.decide(challenge.user_id, rule):
+        match await (
+            self._enroller.pressed(challenge, pressed) if enrolling else self._decisions.decide(challenge.user_id, rule)
+        ):
             case None:
                 return CallReply.OVER
             case Verdict.RIGHT:
@@ -135,9 +136,13 @@ class Calls:
         known = await self._store.known_message(message_id)
         if known is None or known.about not in {About.CODE, About.VERIFY}:
             return
+        enrolling, challenge = await self._challenge(message_id)
         rule = functools.partial(calls.undelivered, challenge_id=ChallengeId(message_id), reason=reason, code=code)
         try:
-            await self._decisions.decide(known.user_id, rule)
+            if enrolling and challenge:
+                await self._enroller.undelivered(challenge, reason, code)
+            else:
+                await self._decisions.decide(known.user_id, rule)
         except UnknownUser:
             return  # removed meanwhile, with all that was under way
 
@@ -148,13 +153,18 @@ class Calls:
             return None
         return known
 
-    async def _open(self, message_id: MessageId, provider_id: str) -> Challenge | None:
-        """The challenge that the call is about, if it is still open."""
+    async def _open(self, message_id: MessageId, provider_id: str) -> tuple[bool, Challenge | None]:
+        """The challenge that the call is about, if it is still open; see `_challenge`."""
         if await self._known(message_id, provider_id) is None:
-            return None
+            return False, None
+        return await self._challenge(message_id)
+
+    async def _challenge(self, message_id: MessageId) -> tuple[bool, Challenge | None]:
+        """The challenge of that message, while it is pending, and whether it is an enrolment's: not its sign-in's."""
         found = await self._store.challenge(ChallengeId(message_id))
-        challenge = found.challenge if found else None
-        return challenge if challenge and challenge.state is ChallengeState.PENDING else None
+        if found is None or found.challenge is None or found.challenge.state is not ChallengeState.PENDING:
+            return False, None
+        return found.sign_in.challenge_id != found.challenge.id, found.challenge
 
     async def _note(self, message_id: MessageId, what: Sent) -> None:
         concerned = await self._store.sent(message_id, what)

@@ -24,6 +24,7 @@ from push_service.crypto.passwords import Argon2Passwords
 from push_service.crypto.sealing import Sealer, key_from_file
 from push_service.decisions import Decisions
 from push_service.drafts import Drafter
+from push_service.enroller import Enroller
 from push_service.funnel import Funnel
 from push_service.hops import Hops
 from push_service.journal import Journal
@@ -57,6 +58,7 @@ class Core:
     applications: Applications
     administrator: Administrator
     registrar: Registrar
+    enroller: Enroller
     drafter: Drafter
     methods: Methods
     codes: Codes
@@ -94,6 +96,16 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
         drafter = Drafter(keyring, policy, public_url)
         applications = Applications(store, public_url)
         methods = offered(telephony=settings.telephony.is_set_up)
+        codes = Codes(store, sealer.mac)
+        registrar = Registrar(
+            store=store,
+            decisions=decisions,
+            drafter=drafter,
+            applications=applications,
+            policy=policy,
+            issuer=public_url,
+            methods=methods,
+        )
         yield Core(
             settings=settings,
             public_url=public_url,
@@ -105,18 +117,13 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
             keyring=keyring,
             applications=applications,
             administrator=Administrator(store, decisions, passwords, bus, methods),
-            registrar=Registrar(
-                store=store,
-                decisions=decisions,
-                drafter=drafter,
-                applications=applications,
-                policy=policy,
-                issuer=public_url,
-                methods=methods,
+            registrar=registrar,
+            enroller=Enroller(
+                store=store, decisions=decisions, registrar=registrar, codes=codes, policy=policy, issuer=public_url
             ),
             drafter=drafter,
             methods=methods,
-            codes=Codes(store, sealer.mac),
+            codes=codes,
             metrics=metrics,
             hops=hops,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from push_service.hops import Hops, PasswordVerdict
+from push_service.model.account_states import Credential
 from push_service.model.challenge import Challenge, ChallengeState
 from push_service.model.decision import Decision
 from push_service.model.ids import SignInId
@@ -34,9 +35,11 @@ class Funnel(Hops):
         def histogram(name: str, text: str, buckets: tuple[float, ...] = _HOPS) -> Histogram:
             return Histogram(f"push_service_{name}", text, buckets=buckets, registry=registry)
 
-        passwords = counter("passwords_checked", "Passwords given at a begin, by what came of them.", "verdict")
+        passwords = counter("passwords_checked", "Passwords looked at, by what came of them.", "verdict")
         # Looking a labelled series up takes a lock and a tuple of texts; where there are few they are kept at hand.
         self._passwords = {verdict: passwords.labels(verdict.value) for verdict in PasswordVerdict}
+        clients = counter("clients_allowed", "Clients without a second step let in, by credential.", "credential")
+        self._clients = {credential: clients.labels(credential.value) for credential in Credential}
         self._put = counter("challenges_put", "Challenges put, by method.", "method")
         self._answers = counter("answers", "Phones' answers that decided, by their outcome.", "outcome")
         self._sent = counter("prompts_sent", "Prompts sent over sockets.")
@@ -105,6 +108,10 @@ class Funnel(Hops):
     def refused(self, code: str) -> None:
         """See Hops."""
         self._refused.labels(code).inc()
+
+    def client_allowed(self, credential: Credential) -> None:
+        """See Hops."""
+        self._clients[credential].inc()
 
     def batch(self, size: int, waited: float, seconds: float) -> None:
         """See Hops."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from push_service.model.account_states import Credential
 from push_service.model.challenge import Challenge
 from push_service.model.decision import Decision
 from push_service.model.ids import SignInId
@@ -66,6 +67,9 @@ class Hops:
 
     def refused(self, code: str) -> None:
         """Somebody was answered with this error code, over HTTP or a socket."""
+
+    def client_allowed(self, credential: Credential) -> None:
+        """A client that shows no second step was let in."""
 
     def batch(self, size: int, waited: float, seconds: float) -> None:
         """The store committed so many commands at once; the first had waited, and the commit took, so many seconds."""

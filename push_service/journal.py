@@ -9,6 +9,7 @@ from __future__ import annotations
 import structlog
 
 from push_service.hops import BeginSteps, Hops, PasswordVerdict
+from push_service.model.account_states import Credential
 from push_service.model.challenge import Challenge
 from push_service.model.decision import Decision
 from push_service.model.ids import SignInId
@@ -70,6 +71,10 @@ class Journal(Hops):
     def refused(self, code: str) -> None:
         """See Hops. It belongs to no sign-in, or the audit tells of it."""
         self._inner.refused(code)
+
+    def client_allowed(self, credential: Credential) -> None:
+        """See Hops. It belongs to no sign-in."""
+        self._inner.client_allowed(credential)
 
     def batch(self, size: int, waited: float, seconds: float) -> None:
         """See Hops."""

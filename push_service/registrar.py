@@ -17,21 +17,22 @@ from push_service.decisions import Decisions
 from push_service.drafts import Drafter
 from push_service.methods import ALL
 from push_service.model import ids
-from push_service.model.application import SETTINGS
+from push_service.model.application import ADMINISTRATION, SETTINGS
 from push_service.model.decision import Actor, Audit, AuditKind, Remembered
-from push_service.model.device import MAX_DEVICE_NAME, Device, DeviceState, PublicKey
+from push_service.model.device import Device, DeviceState, PublicKey
 from push_service.model.errors import (
+    Forbidden,
     FreshSignInRequired,
     InvalidActivationCode,
     InvalidKey,
     InvalidProof,
-    InvalidRequest,
     InvalidToken,
     UnknownDevice,
     UnknownUser,
 )
-from push_service.model.ids import DeviceId, MethodId, SignInId, UserId
+from push_service.model.ids import ApplicationId, DeviceId, MethodId, SignInId, UserId
 from push_service.model.instant import Instant, after, rfc3339
+from push_service.model.label import label
 from push_service.model.method import Draft, Methods
 from push_service.model.policy import SETTINGS_CHANGE_SECONDS, SETTINGS_READING_SECONDS, Policy
 from push_service.model.rules import registration
@@ -45,6 +46,7 @@ from push_service.ports import Duplicate, Store
 _CODE_BYTES = 15
 """120 bits: enough without an identifier (NIST SP 800-63B-4, 4.1.2.2), and 24 letters and digits in base32."""
 _TOTP_BYTES = 20
+_NAME = "A device's name"
 
 
 class IssuedActivation(msgspec.Struct, frozen=True):
@@ -111,11 +113,7 @@ class Registrar:
 
         Raises InvalidToken, or FreshSignInRequired where it opens something else.
         """
-        now = await self._store.now()
-        seen = await self._store.watch(sign_in_of(token))
-        if seen is None:
-            raise InvalidToken
-        seen = as_of(seen, now)
+        seen, now = await self._named_by(token)
         sign_in, digest = seen.sign_in, ids.digest(token)
         if sign_in.registration_hash and hmac.compare_digest(sign_in.registration_hash, digest):
             if sign_in.state is not SignInState.REGISTRATION_REQUIRED:
@@ -125,8 +123,29 @@ class Registrar:
             return Session(seen.user, sign_in, registering=True)
         if not hmac.compare_digest(sign_in.token_hash, digest):
             raise InvalidToken
-        _require_fresh(seen, purpose, now)
+        _require_fresh(sign_in, SETTINGS, purpose, now)
         return Session(seen.user, sign_in, registering=False)
+
+    async def administration(self, token: str, purpose: Purpose) -> Session:
+        """Which administrator this token lets into administration.
+
+        Raises InvalidToken, FreshSignInRequired where it opens something else, and Forbidden for other people.
+        """
+        seen, now = await self._named_by(token)
+        if not hmac.compare_digest(seen.sign_in.token_hash, ids.digest(token)):
+            raise InvalidToken
+        _require_fresh(seen.sign_in, ADMINISTRATION, purpose, now)
+        if not seen.user.admin:
+            raise Forbidden("This person is no administrator.")
+        return Session(seen.user, seen.sign_in, registering=False)
+
+    async def _named_by(self, token: str) -> tuple[Seen, Instant]:
+        """The sign-in that a token says it is for, as of now; whether it opens it is still to be looked at."""
+        now = await self._store.now()
+        seen = await self._store.watch(sign_in_of(token))
+        if seen is None:
+            raise InvalidToken
+        return as_of(seen, now), now
 
     async def issue_activation(
         self,
@@ -179,7 +198,7 @@ class Registrar:
             user_id=issued.user_id,
             key=request.key,
             thumbprint=thumbprint,
-            name=device_name(request.name),
+            name=label(request.name, _NAME),
             platform=request.platform,
             push_token=request.push_token,
             push_token_at=now if request.push_token is not None else None,
@@ -191,7 +210,7 @@ class Registrar:
             code_hash=issued.code_hash,
             notification_id=ids.method_id(),
             code_id=ids.method_id(),
-            draft=await self._draft_for(issued.sign_in_id, now),
+            draft=await self.draft_for(issued.sign_in_id, now),
         )
         rule = functools.partial(
             registration.activate, new=new, methods=self._methods, policy=self._policy, source=source
@@ -206,7 +225,7 @@ class Registrar:
             if again is None or again.device_id is None:
                 raise
             return await self._activated_before(again.device_id, again.thumbprint, thumbprint)
-        return bound, await self._user(bound.user_id)
+        return bound, await self.user(bound.user_id)
 
     async def device_of_proof(self, proof: str, method: str, path: str, nonce: str | None = None) -> Device:
         """The device that made this proof. Over HTTP its id is spent; on the socket the nonce makes it single."""
@@ -246,7 +265,7 @@ class Registrar:
         """Let a device rename itself, or say where it is pushed to."""
         changed = device
         if name is not None:
-            changed = msgspec.structs.replace(changed, name=device_name(name))
+            changed = msgspec.structs.replace(changed, name=label(name, _NAME))
         if push_token is not None:
             changed = msgspec.structs.replace(changed, push_token=push_token, push_token_at=await self._store.now())
         return await self._decisions.decide(
@@ -276,7 +295,7 @@ class Registrar:
         """Make a method the one asked first. Raises UnknownMethod."""
         rule = functools.partial(registration.choose_primary, method_id=method_id, methods=self._methods, source=source)
         await self._decisions.decide(user.id, rule)
-        return await self._user(user.id)
+        return await self.user(user.id)
 
     async def devices(self, user: User) -> list[Device]:
         """A user's active devices."""
@@ -288,16 +307,20 @@ class Registrar:
         if bound_to is None or not hmac.compare_digest(bound_to, thumbprint):
             raise InvalidActivationCode
         device = await self.device(device_id)
-        return device, await self._user(device.user_id)
+        return device, await self.user(device.user_id)
 
-    async def _user(self, user_id: UserId) -> User:
+    async def user(self, user_id: UserId) -> User:
+        """A user's row as it is now. Raises UnknownUser."""
         user = await self._store.user(user_id)
         if user is None:
             raise UnknownUser
         return user
 
-    async def _draft_for(self, sign_in_id: SignInId | None, now: Instant) -> Draft | None:
-        """The challenge with which the waiting sign-in goes on."""
+    async def draft_for(self, sign_in_id: SignInId | None, now: Instant) -> Draft | None:
+        """A challenge of this sign-in, such as the one with which it goes on once something is registered.
+
+        None where there is no such sign-in.
+        """
         seen = await self._store.watch(sign_in_id) if sign_in_id else None
         if seen is None:
             return None
@@ -307,21 +330,9 @@ class Registrar:
         return self._drafter.draft(now, seen.user.username, name, sign_in.asker, begun_at=sign_in.begun_at)
 
 
-def device_name(name: str) -> str:
-    """A name fit to be shown: no control or format characters, single spaces, 1 to 64 characters.
-
-    Raises InvalidRequest.
-    """
-    shown = " ".join("".join(char for char in name if char.isprintable()).split())
-    if not shown or len(shown) > MAX_DEVICE_NAME:
-        raise InvalidRequest(f"A device's name has 1 to {MAX_DEVICE_NAME} visible characters.")
-    return shown
-
-
-def _require_fresh(seen: Seen, purpose: Purpose, now: Instant) -> None:
-    sign_in = seen.sign_in
+def _require_fresh(sign_in: SignIn, application: ApplicationId, purpose: Purpose, now: Instant) -> None:
     limit = SETTINGS_READING_SECONDS if purpose is Purpose.READ else SETTINGS_CHANGE_SECONDS
     decided = sign_in.decided_at
-    two_step = sign_in.application_id == SETTINGS and "mfa" in sign_in.amr and sign_in.result_jti is not None
+    two_step = sign_in.application_id == application and "mfa" in sign_in.amr and sign_in.result_jti is not None
     if not two_step or decided is None or now >= after(decided, limit):
         raise FreshSignInRequired

@@ -38,6 +38,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from push_service.hops import BeginSteps, Hops, PasswordVerdict
+from push_service.model.account_states import Credential
 from push_service.model.challenge import Challenge
 from push_service.model.decision import Decision
 from push_service.model.ids import SignInId
@@ -157,6 +158,10 @@ class Traces(Hops):
     def refused(self, code: str) -> None:
         """See Hops."""
         self._inner.refused(code)
+
+    def client_allowed(self, credential: Credential) -> None:
+        """See Hops. It belongs to no sign-in."""
+        self._inner.client_allowed(credential)
 
     def batch(self, size: int, waited: float, seconds: float) -> None:
         """See Hops."""

@@ -260,8 +260,18 @@ def test_paths_do_not_depend_on_where_a_later_command_is_started(
 
 
 def test_the_policy_is_what_was_set(environment: Callable[..., Settings]) -> None:
-    settings = environment(POLICY__WRONG_NUMBERS="2/1h", POLICY__PROMPTS_UNANSWERED="1/1m")
-    assert settings.policy.to_policy() == Policy(wrong_numbers=Rate(2, 3600), prompts_unanswered=(Rate(1, 60),))
+    settings = environment(
+        POLICY__WRONG_NUMBERS="2/1h", POLICY__PROMPTS_UNANSWERED="1/1m", POLICY__PHONE_COUNTRIES="ch,DE"
+    )
+    assert settings.policy.to_policy() == Policy(
+        wrong_numbers=Rate(2, 3600), prompts_unanswered=(Rate(1, 60),), phone_countries=("CH", "DE")
+    )
+
+
+@pytest.mark.parametrize("written", ["Germany", "DE,XX", "001"])
+def test_a_country_goes_by_its_iso_code(environment: Callable[..., Settings], written: str) -> None:
+    with pytest.raises(InvalidSettings, match="ISO 3166-1"):
+        environment(POLICY__PHONE_COUNTRIES=written)
 
 
 def test_looking_at_settings_makes_nothing(environment: Callable[..., Settings], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from push_service.commands.running import JsonOption, print_columns, print_json, say, tell, with_core
-from push_service.model.application import Application
+from push_service.model.application import Application, Clients
 from push_service.model.ids import ApplicationId
 from push_service.model.new_application import NewApplication
 
@@ -31,6 +31,7 @@ class ApplicationView(msgspec.Struct, frozen=True):
     name: str
     public: bool
     may_vouch: bool
+    clients: Clients
     redirect_uris: tuple[str, ...]
     origins: tuple[str, ...]
 
@@ -59,6 +60,9 @@ def add(
     may_vouch: Annotated[
         bool, typer.Option("--may-vouch", help="It checks passwords itself and may leave them out.")
     ] = False,
+    clients: Annotated[
+        Clients, typer.Option(help="For which clients without a second step, such as mail programs, it may ask.")
+    ] = Clients.ANY,
     json: JsonOption = False,
 ) -> None:
     """Register an application; prints its client_id and, this once, its secret."""
@@ -68,6 +72,7 @@ def add(
         redirect_uris=tuple(redirect_uri or ()),
         origins=tuple(origin or ()),
         may_vouch=may_vouch,
+        clients=clients,
     )
     issued = with_core(context, lambda core: core.administrator.add_application(new))
     _print_credentials(issued.application, issued.client_secret, json=json)
@@ -119,6 +124,7 @@ def _view(application: Application) -> ApplicationView:
         name=application.name,
         public=application.public,
         may_vouch=application.may_vouch,
+        clients=application.clients,
         redirect_uris=application.redirect_uris,
         origins=application.origins,
     )

@@ -256,6 +256,20 @@ def reset_methods(context: typer.Context, name: NameArgument, *, json: JsonOptio
 
 
 @app.command()
+def delete_app_passwords(context: typer.Context, name: NameArgument, *, json: JsonOption = False) -> None:
+    """Revoke all of a person's app passwords: mail programs and the like are shut out at once."""
+
+    async def change(core: Core) -> tuple[User, int]:
+        count = await core.administrator.delete_app_passwords(name)
+        return await core.administrator.user(name), count
+
+    user, count = with_core(context, change)
+    if count == 0:
+        say(f"{user.username} had none.")
+    _told(user, "has no app passwords any more", json=json)
+
+
+@app.command()
 def remove(context: typer.Context, name: NameArgument, *, json: JsonOption = False) -> None:
     """Remove a person with everything that is theirs."""
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, PlainValidator
 
+from push_service.model.phone_number import all_countries
 from push_service.model.policy import Rate
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
@@ -101,6 +102,14 @@ def networks(value: object) -> Networks:
     return tuple(ipaddress.ip_network(each) for each in found)
 
 
+def _countries(value: object) -> tuple[str, ...]:
+    found = items(value)
+    codes = tuple(str(each).upper() for each in found) if isinstance(found, list | tuple) else ("",)
+    if set(codes) - all_countries():
+        raise ValueError("must be ISO 3166-1 codes of countries such as CH,DE")
+    return codes
+
+
 def lower(value: object) -> object:
     """A word of a closed set, however it is spelt."""
     return value.strip().lower() if isinstance(value, str) else value
@@ -108,6 +117,7 @@ def lower(value: object) -> object:
 
 OneRate = Annotated[Rate, PlainValidator(_rate)]
 SomeRates = Annotated[tuple[Rate, ...], PlainValidator(_rates)]
+SomeCountries = Annotated[tuple[str, ...], PlainValidator(_countries)]
 SomeNetworks = Annotated[Networks, PlainValidator(networks)]
 
 

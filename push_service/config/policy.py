@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from push_service.config.kinds import DAY, OneRate, Section, SomeRates, lower
+from push_service.config.kinds import DAY, OneRate, Section, SomeCountries, SomeRates, lower
 from push_service.model.policy import MAX_SIGN_IN_SECONDS, Confirm, Policy
 
 _POLICY = Policy()
@@ -93,6 +93,10 @@ class PolicySettings(Section):
         ge=0,
         le=8,
         description="Digits of the page's number to key in before # in a call; 0 asks for # alone.",
+    )
+    phone_countries: SomeCountries = Field(
+        default=_POLICY.phone_countries,
+        description="Countries whose phone numbers people may register, as ISO 3166-1 codes; none allows all.",
     )
     fraud_mute_seconds: int = Field(
         default=_POLICY.fraud_mute_seconds,

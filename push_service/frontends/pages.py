@@ -1,4 +1,8 @@
-"""The hosted pages: rendered here, behind a strict content security policy, and otherwise clients of the interface."""
+"""The hosted pages: rendered here, behind a strict content security policy, and otherwise clients of the interface.
+
+The settings' own pages are entered through the sign-in page, which knows them by name (`then`): no address that it
+leads to comes from outside, except an application's registered one.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +21,29 @@ from push_service.frontends.http import Route
 from push_service.frontends.idempotency import Idempotency, Remember
 from push_service.frontends.sign_in import BEGIN_ERRORS, SignInFrontend
 from push_service.frontends.wire import BeginBody, SignInWire
+from push_service.frontends.words import words
 from push_service.model import errors
 from push_service.model.application import SETTINGS, Application
+from push_service.model.challenge import MethodKind
 from push_service.model.errors import InvalidRequest
 from push_service.strict_json import decode
 from push_service.verifier import Begun, Verifier
 
 _PAGES = Path(str(resources.files("push_service.pages")))
 _STATIC = "/static/"
+_WAYS = {
+    "app": MethodKind.APP_NOTIFICATION,
+    "mobile": MethodKind.TEXT_MOBILE,
+    "office": MethodKind.CALL_OFFICE,
+    "authenticator": MethodKind.APP_CODE,
+}
+"""What can be added on the pages, and the method that the service must offer for it."""
+_SETTINGS_PAGES = {"security": "/security", "app-passwords": "/app-passwords"}
+"""What a sign-in for the settings opens, by the names by which its pages send people to sign in."""
 
 
 class PagesFrontend:
-    """`/sign-in`, `/registration`, `/activate` and what they load."""
+    """`/sign-in`, the settings' pages, `/registration`, `/activate` and what they load."""
 
     def __init__(
         self,
@@ -63,6 +78,8 @@ class PagesFrontend:
                 media="text/plain",
             ),
             _page("/sign-in", self.sign_in_page, "The hosted sign-in page", (200, 400)),
+            _page("/security", self.security_page, "Additional security verification: one's own settings"),
+            _page("/app-passwords", self.app_passwords_page, "One's own app passwords"),
             _page("/registration", self.registration_page, "The hosted registration page"),
             _page("/activate", self.activate_page, "Where a phone's camera leads without the app"),
             Route(
@@ -83,20 +100,24 @@ class PagesFrontend:
         raise web.HTTPFound("/sign-in")
 
     async def sign_in_page(self, request: web.Request) -> web.StreamResponse:
-        """`GET /sign-in?application&redirect_uri&state&nonce`."""
+        """`GET /sign-in?application&redirect_uri&state&nonce`; `then` instead, from a page of the settings."""
         query = request.query
         application = await self._applications.find(query.get("application", SETTINGS))
         redirect_uri = query.get("redirect_uri", "")
         if application is None:
-            return self._error(request, "This application is not known here.")
+            return self._error(request, "unknown_application")
         if redirect_uri and redirect_uri not in application.redirect_uris:
-            return self._error(request, "This application has not registered the address to return to.")
+            return self._error(request, "unregistered_address")
+        then = _SETTINGS_PAGES.get(query.get("then", ""))
+        for_settings = application.id == SETTINGS and not redirect_uri
         context = {
             "application_id": application.id,
             "application_name": application.name,
             "redirect_uri": redirect_uri,
             "state": query.get("state", ""),
             "nonce": query.get("nonce", ""),
+            "opens": (then or _SETTINGS_PAGES["security"]) if for_settings else "",
+            "at_once": "yes" if for_settings and then else "",
         }
         return self._render(request, "sign_in.html", context, redirect_uri=redirect_uri)
 
@@ -126,6 +147,14 @@ class PagesFrontend:
         )
         return _with_cookie(answer)
 
+    async def security_page(self, request: web.Request) -> web.StreamResponse:
+        """`GET /security`."""
+        return self._render(request, "security.html", {})
+
+    async def app_passwords_page(self, request: web.Request) -> web.StreamResponse:
+        """`GET /app-passwords`."""
+        return self._render(request, "app_passwords.html", {})
+
     async def registration_page(self, request: web.Request) -> web.StreamResponse:
         """`GET /registration`."""
         return self._render(request, "registration.html", {})
@@ -140,16 +169,16 @@ class PagesFrontend:
             raise errors.InvalidClient
         return application
 
-    def _error(self, request: web.Request, detail: str) -> web.Response:
-        context = {"title": "This page can't be shown", "detail": detail}
-        response = self._render(request, "error.html", context)
+    def _error(self, request: web.Request, what: str) -> web.Response:
+        response = self._render(request, "error.html", {"what": what})
         response.set_status(400)
         return response
 
     def _render(
         self, request: web.Request, template: str, context: dict[str, str], *, redirect_uri: str = ""
     ) -> web.Response:
-        response = aiohttp_jinja2.render_template(template, request, context)
+        ways = " ".join(way for way, kind in _WAYS.items() if kind in self._verifier.methods)
+        response = aiohttp_jinja2.render_template(template, request, {**context, "ways": ways, "words": words()})
         response.headers.update(page_headers(redirect_uri))
         return response
 

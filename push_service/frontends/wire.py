@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from push_service.methods import ALL
+from push_service.model.account_states import Credential, Purpose
 from push_service.model.challenge import Challenge, ChallengeState, DeliveryState, MethodKind
 from push_service.model.errors import Fault, InvalidRequest
 from push_service.model.ids import MethodId
@@ -51,6 +52,15 @@ class BeginBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     client: ClientBody | None = None
     replaces: Token | None = None
     nonce: Annotated[str, Meta(max_length=256)] | None = None
+
+
+class ClientSignInBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/client-sign-ins`."""
+
+    username: Annotated[str, Meta(min_length=1, max_length=256)]
+    password: Password
+    purpose: Purpose
+    client: ClientBody | None = None
 
 
 class ChooseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -213,6 +223,55 @@ class PrimaryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     method_id: Id
 
 
+class SuggestedWire(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers that the operator knows, masked: they can be enrolled without being typed."""
+
+    mobile: str | None
+    office: str | None
+
+
+class AppPasswordBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/me/app-passwords`."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class AppPasswordWire(msgspec.Struct, frozen=True, kw_only=True):
+    """An app password as its owner sees it listed."""
+
+    id: str
+    name: str
+    created_at: str
+    last_used_at: str | None
+    """To within some minutes."""
+    last_used_from: str | None
+
+
+class AppPasswordListWire(msgspec.Struct, frozen=True):
+    """A person's app passwords, oldest first."""
+
+    app_passwords: tuple[AppPasswordWire, ...]
+
+
+class MadeAppPasswordWire(msgspec.Struct, frozen=True, kw_only=True):
+    """A new app password: the only answer with its letters in it."""
+
+    id: str
+    name: str
+    created_at: str
+    password: str
+
+
+class ClientSignInWire(msgspec.Struct, frozen=True, kw_only=True):
+    """A client is let in; `name` is the app password's, if it showed one."""
+
+    allowed: bool
+    """Always true: whoever is not let in is refused with a problem document."""
+    user: UserWire
+    credential: Credential
+    name: str | UnsetType = UNSET
+
+
 class MeWire(msgspec.Struct, frozen=True, kw_only=True):
     """A person's own settings."""
 
@@ -221,6 +280,7 @@ class MeWire(msgspec.Struct, frozen=True, kw_only=True):
     state: UserState
     methods: tuple[MethodWire, ...]
     devices: tuple[DeviceWire, ...]
+    suggested: SuggestedWire
 
 
 def checked_address(client: ClientBody | None) -> str | None:
@@ -262,14 +322,14 @@ def challenge_wire(challenge: Challenge, delivery: DeliveryState, expires_at: st
         reason=challenge.reason,
         code=challenge.code,
         delivery=_DELIVERY[delivery],
-        prompt=_prompt(challenge),
+        prompt=prompt_wire(challenge),
         target=challenge.target,
         expires_at=expires_at,
     )
 
 
-def _prompt(challenge: Challenge) -> PromptWire:
-    """A code that is typed in the page is never told to the page."""
+def prompt_wire(challenge: Challenge) -> PromptWire:
+    """What is to be done to answer. A code that is typed in the page is never told to the page."""
     kind = ALL[challenge.kind].prompt
     if kind is PromptKind.ENTER_CODE:
         return PromptWire(kind, digits=challenge.digits)

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
+from push_service.model.account_states import Purpose
 from push_service.model.ids import ApplicationId
 
 SETTINGS = ApplicationId("settings")
 ADMINISTRATION = ApplicationId("administration")
+
+
+class Clients(StrEnum):
+    """For which clients, of those that show no second step, an application may ask (client_sign_in.py)."""
+
+    ANY = "any"
+    USE = "use"
+    ADMINISTER = "administer"
+    NONE = "none"
+
+    def allows(self, purpose: Purpose) -> bool:
+        """Whether it may ask for one of that purpose."""
+        return self is Clients.ANY or self.value == purpose.value
 
 
 class Application(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +36,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     redirect_uris: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     removed: bool = False
+    clients: Clients = Clients.ANY
 
     @property
     def public(self) -> bool:

@@ -43,10 +43,18 @@ class AuditKind(StrEnum):
     DEVICE_REMOVED = "device.removed"
     DEVICE_REFUSED = "device.refused"
     PUSH_TOKEN_RETIRED = "push_token.retired"  # noqa: S105 - a kind of record
+    ENROLMENT_BEGUN = "enrolment.begun"
+    ENROLMENT_REFUSED = "enrolment.refused"
+    METHOD_ADDED = "method.added"
+    METHOD_REMOVED = "method.removed"
     PRIMARY_CHANGED = "method.primary_changed"
     METHOD_DISABLED = "method.disabled"
     METHODS_RESET = "method.all_reset"
     WEBHOOK_REFUSED = "webhook.refused"
+    APP_PASSWORD_ADDED = "app_password.added"  # noqa: S105 - a kind of record
+    APP_PASSWORD_REMOVED = "app_password.removed"  # noqa: S105 - a kind of record
+    APP_PASSWORD_REFUSED = "app_password.refused"  # noqa: S105 - a kind of record
+    CLIENT_REFUSED = "client.refused"
     USER_ADDED = "user.added"
     USER_CHANGED = "user.changed"
     USER_REMOVED = "user.removed"
@@ -120,14 +128,15 @@ class Decision(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     messages: tuple[Message, ...] = ()
     method_secrets: tuple[MethodSecret, ...] = ()
     removed_methods: tuple[MethodId, ...] = ()
-    """Methods and enrolments that are gone, and their secrets with them."""
+    """Methods and enrolments that are gone, and with them their secrets and every result of a sign-in that they
+    approved."""
     app_password: AppPassword | None = None
     removed_app_passwords: tuple[AppPasswordId, ...] = ()
     device: Device | None = None
     removed_devices: tuple[DeviceId, ...] = ()
     """Devices that are gone, and with them every result of a sign-in that they approved."""
     within: SignInId | None = None
-    """The settings session in which this is done: removing the phone that approved it doesn't close it."""
+    """The settings session in which this is done: removing what approved it doesn't close it."""
     activation: UsedActivation | None = None
     withhold_results_since: Instant | None = None
     """Take back the results of sign-ins approved since then."""

@@ -9,8 +9,6 @@ import msgspec
 from push_service.model.ids import DeviceId, SignInId, UserId
 from push_service.model.instant import Instant
 
-MAX_DEVICE_NAME = 64
-
 
 class PublicKey(msgspec.Struct, frozen=True):
     """An EC P-256 public key, as in RFC 7518, 6.2.1; the coordinates in base64url."""

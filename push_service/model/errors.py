@@ -6,12 +6,17 @@ and answers 500.
 
     ServiceError
     ├── InvalidRequest 400 ── InvalidAnswer · InvalidActivationCode · InvalidKey
-    ├── NotAuthenticated 401 ── InvalidClient · InvalidToken · InvalidCredentials · InvalidProof · UnknownDevice
-    ├── Forbidden 403 ── FreshSignInRequired · OriginNotAllowed · InvalidSignature · WrongNumber · WrongCode
-    ├── NotFound 404 ── UnknownChallenge · UnknownMethod · UnknownUser · UnknownApplication
+    ├── NotAuthenticated 401 ── InvalidClient · InvalidToken · InvalidProof · UnknownDevice ·
+    │                           InvalidCredentials (told to a client's application: InvalidClientCredentials 403)
+    ├── Forbidden 403 ── FreshSignInRequired · OriginNotAllowed · InvalidSignature · WrongNumber · WrongCode ·
+    │                    PurposeNotAllowed · AppPasswordRequired · TwoStepSignInRequired ·
+    │                    AppPasswordNotForAdministration · UserBlocked
+    ├── NotFound 404 ── UnknownChallenge · UnknownMethod · UnknownEnrolment · UnknownAppPassword · UnknownUser ·
+    │                   UnknownApplication
     ├── MethodNotAllowed 405
     ├── Conflict 409 ── TooLate · ChallengeChanged · NoCodeDue · VerificationNotEnabled · RegistrationNeedsPassword ·
-    │                   LastMethod · NameTaken
+    │                   LastMethod · TooManyMethods · NotConfirmed · NotDelivered · NameTaken ·
+    │                   RegistrationIncomplete · TooManyAppPasswords
     ├── BodyTooLarge 413 · UnsupportedMediaType 415 · IdempotencyKeyReused 422
     ├── Throttled 429 ── TooManyRequests · TooManyPending · TooManyPrompts · TooManyWaits
     └── Unavailable 503 ── Busy · StoreUnavailable
@@ -121,6 +126,12 @@ class InvalidCredentials(NotAuthenticated):
     sentence = "The username or the password is not right."
 
 
+class InvalidClientCredentials(InvalidCredentials):
+    """The same at the door of clients, where 401 would say that the application itself is unknown."""
+
+    status = 403
+
+
 class InvalidProof(NotAuthenticated):
     """A device proof that doesn't hold; carries `server_time` so that a phone with a wrong clock can correct itself."""
 
@@ -178,6 +189,41 @@ class WrongCode(Forbidden):
     sentence = "That code is not right."
 
 
+class PurposeNotAllowed(Forbidden):
+    """The application may not sign clients in for this purpose."""
+
+    code = "purpose_not_allowed"
+    sentence = "This application may not sign anyone in for this purpose."
+
+
+class AppPasswordRequired(Forbidden):
+    """The ordinary password opens no client of this account any more."""
+
+    code = "app_password_required"
+    sentence = "An app password is required here."
+
+
+class TwoStepSignInRequired(Forbidden):
+    """Administration opens to a sign-in with two steps, which no client can show."""
+
+    code = "two_step_sign_in_required"
+    sentence = "Administration needs a sign-in with two steps, in a browser."
+
+
+class AppPasswordNotForAdministration(Forbidden):
+    """A valid app password, where none ever opens."""
+
+    code = "app_password_not_for_administration"
+    sentence = "An app password never opens administration."
+
+
+class UserBlocked(Forbidden):
+    """The account is blocked."""
+
+    code = "user_blocked"
+    sentence = "This account is blocked."
+
+
 class NotFound(ServiceError):
     """Nothing here."""
 
@@ -198,6 +244,20 @@ class UnknownMethod(NotFound):
 
     code = "unknown_method"
     sentence = "There is no such verification method."
+
+
+class UnknownEnrolment(NotFound):
+    """No phone or app is being enrolled by that id in this session: it never was, or that is too long ago."""
+
+    code = "unknown_enrolment"
+    sentence = "Nothing is waiting to be confirmed by that id."
+
+
+class UnknownAppPassword(NotFound):
+    """No such app password of this person, or one that is revoked already."""
+
+    code = "unknown_app_password"
+    sentence = "There is no such app password."
 
 
 class UnknownUser(NotFound):
@@ -272,11 +332,46 @@ class LastMethod(Conflict):
     sentence = "This is the last verification method of the account."
 
 
+class TooManyMethods(Conflict):
+    """The person has as many phones, or authenticator apps, as can be registered: five of each."""
+
+    code = "too_many_methods"
+    sentence = "No more phones or apps can be registered; remove one first."
+
+
+class NotConfirmed(Conflict):
+    """The call has not been answered with # yet: ask again."""
+
+    code = "not_confirmed"
+    sentence = "The call has not been confirmed yet."
+
+
+class NotDelivered(Conflict):
+    """The text or call by which a phone is confirmed did not reach it: enrol it again."""
+
+    code = "not_delivered"
+    sentence = "The text or call did not reach this number."
+
+
 class NameTaken(Conflict):
     """A user of that name, or of one that can't be told apart from it, exists."""
 
     code = "name_taken"
     sentence = "There is a user of that name already."
+
+
+class RegistrationIncomplete(Conflict):
+    """App passwords are for accounts that need a second step and have one."""
+
+    code = "registration_incomplete"
+    sentence = "App passwords can be made once registration is complete."
+
+
+class TooManyAppPasswords(Conflict):
+    """The person has as many as they may have."""
+
+    code = "too_many_app_passwords"
+    sentence = "There are too many app passwords: delete some first."
 
 
 class BodyTooLarge(ServiceError):

@@ -72,6 +72,11 @@ def message_id(challenge: ChallengeId | None = None) -> MessageId:
     return MessageId(challenge or _fresh("msg"))
 
 
+def notice_id(user: UserId, version: int, method: MethodId, about: str) -> MessageId:
+    """The id of a notice that a rule writes: a rule draws nothing, but each version of a person is decided once."""
+    return MessageId(f"msg_{digest(f'{user} {version} {method} {about}')}")
+
+
 def app_password_id() -> AppPasswordId:
     """A fresh `apw_…`."""
     return AppPasswordId(_fresh("apw"))

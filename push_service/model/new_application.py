@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from push_service.model import ids, web_address
-from push_service.model.application import Application
+from push_service.model.application import Application, Clients
 from push_service.model.errors import InvalidRequest
 
 MAX_NAME = 64
@@ -22,6 +22,7 @@ class NewApplication(msgspec.Struct, frozen=True, kw_only=True):
     redirect_uris: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     may_vouch: bool = False
+    clients: Clients = Clients.ANY
 
     def to_application(self) -> Application:
         """The application's row, still without a secret's digest. Raises InvalidRequest."""
@@ -33,12 +34,15 @@ class NewApplication(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidRequest("A public application needs an origin or a redirect URI: it is known by nothing else.")
         _check_each("Redirect URI", self.redirect_uris, web_address.redirect_uri)
         _check_each("Origin", self.origins, web_address.origin)
+        if self.public and self.clients not in {Clients.ANY, Clients.NONE}:
+            raise InvalidRequest("A public application can't ask for clients: it has nothing to show who it is.")
         return Application(
             id=ids.application_id(),
             name=self.name,
             may_vouch=self.may_vouch,
             redirect_uris=self.redirect_uris,
             origins=self.origins,
+            clients=Clients.NONE if self.public else self.clients,
         )
 
 

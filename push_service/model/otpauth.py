@@ -20,8 +20,8 @@ MAX_URI = 1024
 MAX_NAME = 64
 MIN_SECRET_BYTES, MAX_SECRET_BYTES = 16, 64
 """RFC 4226, 4, R6: 128 bits at least. More than the longest hash's own length adds nothing."""
-DIGITS = range(6, 9)
-"""RFC 4226, 5.3: six, and possibly seven or eight."""
+DIGITS = range(6, 7)
+"""Six, as the page asks for (RFC 4226, 5.3: at least). Eight would do as well, but hardly any app shows them."""
 PERIODS = range(15, 61)
 """Seconds. With longer steps a code could be used minutes after it was seen; shorter ones can't be typed in time."""
 
@@ -114,5 +114,6 @@ def _algorithm(text: str) -> Algorithm:
 
 def _number(name: str, text: str, allowed: range) -> int:
     if not _NUMBER.fullmatch(text) or int(text) not in allowed:
-        raise InvalidRequest(f"The otpauth URI's {name} must be {allowed[0]} to {allowed[-1]}.")
+        least, most = allowed[0], allowed[-1]
+        raise InvalidRequest(f"The otpauth URI's {name} must be {least if least == most else f'{least} to {most}'}.")
     return int(text)

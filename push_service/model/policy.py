@@ -68,6 +68,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     text_seconds: int = 180
     send_again_seconds: int = 15
     call_pin_digits: int = 0
+    phone_countries: tuple[str, ...] = ()
+    """ISO 3166-1 codes of the countries whose numbers may be registered; none: of all."""
     fraud_mute_seconds: int = 1200
     reset_grace_seconds: int = 86400
 

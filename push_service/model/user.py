@@ -18,7 +18,7 @@ from push_service.model.challenge import Challenge, MethodKind
 from push_service.model.errors import InvalidRequest
 from push_service.model.ids import AppPasswordId, BrowserId, ChallengeId, DeviceId, MethodId, SignInId, UserId
 from push_service.model.instant import Instant
-from push_service.model.sign_in import SignIn
+from push_service.model.sign_in import Reason, SignIn
 
 MAX_USERNAME = 256
 
@@ -45,6 +45,8 @@ class Method(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: str
     """Masked, for people: a device's name, or a number's last digits."""
     device_id: DeviceId | None = None
+    twin: MethodId | None = None
+    """The other method by the same phone: a mobile one takes texts and calls."""
     disabled: bool = False
     """Off after too many failures in a row, until registered anew."""
 
@@ -87,12 +89,18 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What its method will be called; also where its number or secret is kept."""
     kind: MethodKind
     """By which it is confirmed."""
+    twin: MethodId | None = None
+    """A mobile phone's other method, which is confirmed along."""
     target: str
     expires_at: Instant
     sign_in_id: SignInId
-    """The settings session, or the sign-in that waits for the registration."""
-    challenge_id: ChallengeId | None = None
-    """The text or call; None for an authenticator app, whose codes come from itself."""
+    """The settings session in which it was begun, or the sign-in that waits for the registration."""
+    registering: bool = False
+    """The latter, with which it dies."""
+    challenge_id: ChallengeId
+    """The question by which it is confirmed."""
+    undelivered: Reason | None = None
+    """Why its text or call did not reach the phone."""
 
 
 class TotpUse(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -103,10 +111,12 @@ class TotpUse(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AppPasswordKey(msgspec.Struct, frozen=True):
-    """An app password that opens: its id, and the keyed hash that it is found by."""
+    """An app password that opens: its id and name, and the keyed hash that it is found by."""
 
     id: AppPasswordId
     mac: str
+    name: str
+    """Also where it is listed; here, so that a use is answered by one read."""
 
 
 class Bypass(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +154,8 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     blocked: bool = False
     sent: dict[MethodKind, tuple[Instant, ...]] = {}
     """When texts were sent and calls placed lately, since the last success."""
+    told: tuple[Instant, ...] = ()
+    """When notices were sent."""
     enrolments: tuple[Enrolment, ...] = ()
     totp: dict[MethodId, TotpUse] = {}
     app_passwords: tuple[AppPasswordKey, ...] = ()

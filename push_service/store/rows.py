@@ -12,7 +12,7 @@ import msgspec
 
 from push_service.crypto.sealing import Sealer
 from push_service.model.app_password import AppPassword
-from push_service.model.application import Application
+from push_service.model.application import Application, Clients
 from push_service.model.challenge import Challenge, ChallengeState, Delivery, DeliveryState, MethodKind
 from push_service.model.decision import MethodSecret, Remembered
 from push_service.model.device import Device, DeviceState, PublicKey, UsedActivation
@@ -346,7 +346,7 @@ class Rows:
 
     def application(self, row: Row) -> Application:
         """From `APPLICATION`."""
-        id_, name, secret_hash, may_vouch, redirect_uris, origins, removed = row
+        id_, name, secret_hash, may_vouch, redirect_uris, origins, removed, clients = row
         return Application(
             id=id_,
             name=name,
@@ -355,6 +355,7 @@ class Rows:
             redirect_uris=_decode_texts(redirect_uris),
             origins=_decode_texts(origins),
             removed=bool(removed),
+            clients=Clients(clients),
         )
 
     def application_row(self, application: Application) -> Row:
@@ -367,6 +368,7 @@ class Rows:
             text(application.redirect_uris),
             text(application.origins),
             int(application.removed),
+            application.clients.value,
         )
 
     def signing_key(self, row: Row) -> StoredKey:

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.__main__ import commands
+from bench.client_sign_ins import ClientSignInsResult
 from bench.idle_devices import IdleResult
 from bench.load import LoadResult
 from bench.overload import OverloadResult
@@ -63,6 +64,15 @@ def test_passwords_are_hashed_and_their_neighbours_go_on(tmp_path: Path) -> None
         for measurement in (taken.completed, taken.vouched_alone, taken.vouched_beside_passwords):
             assert measurement.sign_ins > 0
             assert measurement.errors == {}
+
+
+def test_clients_are_let_in_and_refused_as_meant(tmp_path: Path) -> None:
+    arguments = ("client-sign-ins", "--rounds", "1", "--seconds", "0.5")
+    result = run(tmp_path / "client-sign-ins.json", ClientSignInsResult, *arguments)
+    assert len(result.rounds) == 4
+    for taken in result.rounds:
+        assert taken.requests > 0
+        assert taken.unexpected == {}
 
 
 def test_more_sign_ins_than_can_be_served_are_asked_for_and_afterwards_everybody_is_served(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ def test_an_application_is_added_listed_given_a_new_secret_and_removed(push: Pus
                 "name": "Contoso Mail",
                 "public": False,
                 "may_vouch": True,
+                "clients": "any",
                 "redirect_uris": ["https://mail.example.org/cb"],
                 "origins": ["https://mail.example.org"],
             }
@@ -67,3 +68,18 @@ def test_a_rotated_key_signs_and_the_old_one_is_kept_unseen(push: Push) -> None:
     assert keys[0]["kid"] == rotated["kid"]
     assert [key["retired_at"] is None for key in keys] == [True] + [False] * (len(keys) - 1)
     assert "signs now" in push("keys", "list").out
+
+
+@pytest.mark.security("S-50")
+def test_an_application_is_barred_from_clients_that_it_is_not_for(push: Push) -> None:
+    push("application", "add", "Mail server", "--clients", "use")
+    listed = push("application", "list", "--json").json["applications"]
+    assert isinstance(listed, list)
+    assert [each["clients"] for each in listed] == ["use"]
+    assert push("application", "add", "Mail server", "--clients", "everything").code == 2
+    assert (
+        "can't ask for clients"
+        in push(
+            "application", "add", "Page", "--public", "--origin", "https://page.example", "--clients", "use"
+        ).refusal
+    )

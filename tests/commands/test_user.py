@@ -224,3 +224,11 @@ def test_nothing_from_a_file_moves_the_cursor(push: Push, tmp_path: Path) -> Non
     assert refused.code == 1
     assert "\x1b[2J" not in refused.out
     assert "\u202e" not in refused.out
+
+
+def test_all_app_passwords_of_a_person_are_deleted_and_of_nobody_else(push: Push) -> None:
+    push("user", "add", "alice", "--no-password")
+    done = push("user", "delete-app-passwords", "ALICE", "--json")
+    assert done.json["username"] == "alice"
+    assert "alice had none" in done.err
+    assert "There is no user" in push("user", "delete-app-passwords", "bob").refusal

@@ -2,6 +2,7 @@
 
 import pytest
 
+from push_service.model.application import Clients
 from push_service.model.errors import InvalidRequest
 from push_service.model.new_application import MAX_NAME, NewApplication
 from push_service.model.new_user import ImportLine, NewUser
@@ -88,3 +89,11 @@ def test_an_application_is_taken_as_given() -> None:
 def test_an_application_that_could_mislead_is_refused(new: NewApplication, said: str) -> None:
     with pytest.raises(InvalidRequest, match=said):
         new.to_application()
+
+
+def test_an_application_without_a_secret_asks_for_no_clients() -> None:
+    origins = ("https://mail.example.org",)
+    assert NewApplication(name="Page", public=True, origins=origins).to_application().clients is Clients.NONE
+    assert NewApplication(name="Mail", clients=Clients.USE).to_application().clients is Clients.USE
+    with pytest.raises(InvalidRequest):
+        NewApplication(name="Page", public=True, origins=origins, clients=Clients.USE).to_application()

@@ -8,7 +8,7 @@ import subprocess
 
 import pyotp
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from push_service.model.errors import InvalidRequest
@@ -32,6 +32,7 @@ names = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_
 entries = st.builds(Authenticator, keys, names, st.none() | names.filter(lambda name: ":" not in name))
 
 
+@settings(deadline=None)
 @given(entries)
 def test_what_is_made_is_read_again(entry: Authenticator) -> None:
     if entry.issuer is None and ":" in entry.account:
@@ -39,6 +40,7 @@ def test_what_is_made_is_read_again(entry: Authenticator) -> None:
     assert len(uri(entry)) > 1024 or read(uri(entry)) == entry
 
 
+@settings(deadline=None)
 @given(keys, st.integers(0, 2**33))
 def test_an_independent_reader_takes_the_uri_for_the_same_key(key: TotpKey, seconds: int) -> None:
     other = pyotp.parse_uri(uri(Authenticator(key, "alice@example.com", "Contoso: Mail")))
@@ -75,8 +77,8 @@ def test_what_an_app_of_somebody_else_shows_is_taken_as_it_is() -> None:
     assert brought == Authenticator(TotpKey(SECRET), "alice@example.com", "Contoso")
     assert read(f"OTPAUTH://TOTP/alice?secret={SECRET}====").issuer is None
     assert read(f"otpauth://totp/Contoso: alice?secret={SECRET}".replace(" ", "%20")).account == "alice"
-    unusual = read(f"otpauth://totp/alice?secret={SECRET}&algorithm=sha256&digits=8&period=60")
-    assert unusual.key == TotpKey(SECRET, Algorithm.SHA256, 8, 60)
+    unusual = read(f"otpauth://totp/alice?secret={SECRET}&algorithm=sha256&digits=6&period=60")
+    assert unusual.key == TotpKey(SECRET, Algorithm.SHA256, 6, 60)
 
 
 @pytest.mark.parametrize(
@@ -104,9 +106,9 @@ def test_what_an_app_of_somebody_else_shows_is_taken_as_it_is() -> None:
         ("otpauth://totp/alice?secret=GEZDGNBVGY3TQOJQ", "too short: 128"),
         (f"otpauth://totp/alice?secret={SECRET * 4}", "too long: 512"),
         (f"otpauth://totp/alice?secret={SECRET}&algorithm=MD5", "none of SHA1"),
-        (f"otpauth://totp/alice?secret={SECRET}&digits=5", "digits must be 6 to 8"),
-        (f"otpauth://totp/alice?secret={SECRET}&digits=9", "digits must be 6 to 8"),
-        (f"otpauth://totp/alice?secret={SECRET}&digits=six", "digits must be 6 to 8"),
+        (f"otpauth://totp/alice?secret={SECRET}&digits=5", "digits must be 6[.]"),
+        (f"otpauth://totp/alice?secret={SECRET}&digits=8", "digits must be 6[.]"),
+        (f"otpauth://totp/alice?secret={SECRET}&digits=six", "digits must be 6[.]"),
         (f"otpauth://totp/alice?secret={SECRET}&period=120", "period must be 15 to 60"),
         (f"otpauth://totp/alice?secret={SECRET}&period=-30", "period must be 15 to 60"),
     ],

@@ -54,3 +54,52 @@ def test_an_office_number_carries_its_extension() -> None:
 def test_an_extension_that_could_dial_on_is_refused(extension: str) -> None:
     with pytest.raises(InvalidRequest, match="1 to 10 digits"):
         phone_number.office("+4930123456", extension)
+
+
+@pytest.mark.security("S-19")
+@pytest.mark.parametrize("number", ["+4930123456", "+18005550123"])
+def test_a_number_that_takes_no_texts_is_no_mobile_phones(number: str) -> None:
+    with pytest.raises(InvalidRequest, match="no texts"):
+        phone_number.require_mobile(number)
+
+
+@pytest.mark.parametrize("number", ["+491701234567", "+12025550123", "+447700900123"])
+def test_a_number_that_may_be_a_mobile_phones_is_let_through(number: str) -> None:
+    phone_number.require_mobile(number)
+
+
+@pytest.mark.security("S-19")
+def test_only_numbers_of_the_countries_named_are_used_and_all_where_none_is() -> None:
+    for number in ("+491701234567", "+4930123456;ext=12", "+447700900123"):
+        phone_number.require_country(number, ())
+        phone_number.require_country(number, ("DE", "GB", "GG", "IM", "JE"))
+    for number in ("+12025550123", "+18765550123"):
+        with pytest.raises(InvalidRequest, match="country"):
+            phone_number.require_country(number, ("DE",))
+    with pytest.raises(InvalidRequest, match="country"):
+        phone_number.require_country("+18765550123", ("US",))  # Jamaica: +1 as well, and dearer
+
+
+@pytest.mark.security("S-19")
+def test_a_number_that_could_be_of_several_countries_needs_them_all() -> None:
+    unassigned = "+447700900123"
+    with pytest.raises(InvalidRequest, match="country"):
+        phone_number.require_country(unassigned, ("GB",))
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("+491701234589", "+XX XXXXXXXX89"),
+        ("+12025550123", "+X XXXXXXXX23"),
+        ("+4930123456;ext=407", "+XX XXXXXX56 ext. XX7"),
+        ("+4930123456;ext=4", "+XX XXXXXX56 ext. 4"),
+    ],
+)
+def test_a_number_is_shown_by_its_last_digits_alone(number: str, shown: str) -> None:
+    assert phone_number.masked(number) == shown
+
+
+def test_countries_go_by_their_iso_codes() -> None:
+    assert {"DE", "US", "JM"} <= phone_number.all_countries()
+    assert "001" not in phone_number.all_countries()

@@ -180,7 +180,7 @@ def test_an_apps_notification_goes_with_its_phone_and_a_code_alone() -> None:
     scene = Scene("phone", "tablet", methods=WITH_CODES)
     assert scene.remove_method(scene.method(CODE, "phone").id).refusal is None
     assert len(scene.guard.devices) == 2
-    assert scene.recorded(AuditKind.DEVICE_CHANGED)[0].data == {"removed": "app_code"}
+    assert scene.recorded(AuditKind.METHOD_REMOVED)[0].data == {"method": "app_code"}
     assert scene.remove_method(scene.method(PUSH, "phone").id).refusal is None
     assert [each.id for each in scene.guard.devices] == [phone("tablet").id]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from push_service.model.instant import MICROSECONDS, Instant
@@ -125,6 +125,7 @@ def test_the_first_step_of_all_has_none_before_it() -> None:
     assert verify(KEY.secret, KEY.code(0), Instant(0), None) == TotpUse(0)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(-3, 3), st.none() | st.builds(TotpUse, st.integers(0, 10**6), st.just(0)))
 def test_whatever_was_used_the_next_use_is_later_and_near(step: int, off: int, use: TotpUse | None) -> None:
     now = Instant(step * 30 * MICROSECONDS)

@@ -7,9 +7,7 @@ pages themselves, their static files and their content security policy are the r
 
 import asyncio
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Final
@@ -20,6 +18,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from playwright.async_api import BrowserContext, Route
 
 import push_service.pages
+from push_service.frontends.words import words
+
+from .answers import Answer, Request, problem, soon
+from .scripted_account import Account
 
 ORIGIN: Final = "https://verify.test"
 APPLICATION: Final = "https://mail.test"
@@ -31,6 +33,8 @@ POLICY: Final = (
 TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 TEMPLATES: Final = Environment(loader=FileSystemLoader(PAGES / "templates"), autoescape=True, undefined=StrictUndefined)
 
+WAYS: Final = "app mobile office authenticator"
+
 SignIn = dict[str, object]
 
 PHONE: Final = "Alice's phone"
@@ -41,12 +45,12 @@ TEXT_MOBILE: Final[SignIn] = {
     "label": "Text code to my mobile phone",
     "primary": False,
 }
+CALL_MOBILE: Final[SignIn] = TEXT_MOBILE | {
+    "id": "mth_call",
+    "method": "call_mobile",
+    "label": "Call my mobile phone",
+}
 RESULT: Final = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ1c3JfMSJ9.c2ln"
-
-
-def soon(seconds: float = 120) -> str:
-    """The time in so many seconds, as the interface writes it."""
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
 
 
 def challenge(**changes: object) -> SignIn:
@@ -62,6 +66,30 @@ def challenge(**changes: object) -> SignIn:
         "target": PHONE,
         "expires_at": soon(),
     } | changes
+
+
+def code_by_text(**changes: object) -> SignIn:
+    """A code that is on its way by text."""
+    texted: SignIn = {
+        "method_id": "mth_text",
+        "method": "text_mobile",
+        "delivery": "sent",
+        "prompt": {"kind": "enter_code", "digits": 6},
+        "target": "+XX XXXXXXX89",
+    }
+    return challenge(**texted | changes)
+
+
+def call(**changes: object) -> SignIn:
+    """A call that is being placed."""
+    called: SignIn = {
+        "method_id": "mth_call",
+        "method": "call_mobile",
+        "delivery": "sent",
+        "prompt": {"kind": "answer_call", "number": None},
+        "target": "+XX XXXXXXX89",
+    }
+    return challenge(**called | changes)
 
 
 def sign_in(state: str = "pending", **changes: object) -> SignIn:
@@ -92,44 +120,20 @@ def activation(code: str = "act_7Q2M9XKDW4JH", seconds: float = 600) -> SignIn:
     return {"code": code, "uri": uri, "expires_at": soon(seconds), "qr_svg": qr}
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One HTTP answer; ``None`` in its place is a connection that breaks."""
-
-    body: Mapping[str, object]
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-def problem(status: int, code: str, *, retry_after: int | None = None, detail: str = "") -> Answer:
-    """A refusal."""
-    headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-    return Answer({"status": status, "code": code, "title": code, "detail": detail}, status, headers)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a page asked."""
-
-    method: str
-    path: str
-    query: dict[str, list[str]]
-    headers: Mapping[str, str]
-    body: SignIn
-
-
 class Interface:
     """Answers a browser context's requests; ``tell`` changes the sign-in and lets its waiting questions go."""
 
     def __init__(self) -> None:
         self.sign_in: SignIn = sign_in()
         self.activation: SignIn = activation()
+        self.account = Account()
         self.variables: dict[str, str] = {"application_id": "app_1", "application_name": "Contoso Mail"}
         self.asked: list[Request] = []
         self.handed_over: list[dict[str, list[str]]] = []
         self.reachable = True
         self.dated = False
         self._next: dict[tuple[str, str], list[Answer | None]] = {}
+        self._usual_answers: dict[tuple[str, str], Answer] = {}
         self._changed = asyncio.Condition()
 
     async def serve(self, context: BrowserContext) -> None:
@@ -149,6 +153,13 @@ class Interface:
         """Answer the next such requests so; afterwards as usual."""
         self._next[method, path] = list(answers)
 
+    def usually(self, method: str, path: str, answer: Answer | None) -> None:
+        """Answer such requests so from now on; None: by itself again."""
+        if answer is None:
+            self._usual_answers.pop((method, path))
+        else:
+            self._usual_answers[method, path] = answer
+
     def requests(self, method: str, path: str) -> list[Request]:
         """What was asked there so far."""
         return [request for request in self.asked if (request.method, request.path) == (method, path)]
@@ -165,8 +176,9 @@ class Interface:
 
     async def _page(self, route: Route, path: str, query: dict[str, str]) -> None:
         name = path.strip("/").replace("-", "_")
-        empty = {"redirect_uri": "", "state": "", "nonce": ""}
-        html = TEMPLATES.get_template(f"{name}.html").render(empty | query | self.variables)
+        empty = {"redirect_uri": "", "state": "", "nonce": "", "opens": "", "at_once": "", "ways": WAYS}
+        variables = empty | query | self.variables
+        html = TEMPLATES.get_template(f"{name}.html").render(**variables, words=words())
         headers = {"content-type": "text/html; charset=utf-8", "content-security-policy": POLICY}
         await route.fulfill(body=html, headers=headers)
 
@@ -180,6 +192,8 @@ class Interface:
         self.asked.append(request)
         if planned := self._next.get((request.method, path)):
             answer = planned.pop(0)
+        elif usual := self._usual_answers.get((request.method, request.path)):
+            answer = usual
         else:
             answer = await self._usual(request)
         if answer is None or not self.reachable:
@@ -188,7 +202,8 @@ class Interface:
         headers = {"content-type": "application/json" if answer.status < 400 else "application/problem+json"}
         if self.dated:
             headers["date"] = format_datetime(datetime.now(UTC), usegmt=True)
-        await route.fulfill(status=answer.status, body=json.dumps(answer.body), headers=headers | dict(answer.headers))
+        text = "" if answer.body is None else json.dumps(answer.body)
+        await route.fulfill(status=answer.status, body=text, headers=headers | dict(answer.headers))
 
     async def _usual(self, request: Request) -> Answer:
         answer = problem(404, "not_found")
@@ -207,8 +222,11 @@ class Interface:
                 answer = Answer(self.sign_in, 201)
             case "POST", "/me/devices":
                 answer = Answer(self.activation, 201)
-            case "GET", "/me":
-                answer = Answer({"methods": []})
+            case "POST", "/sign-ins/si_1/code":
+                await self.tell(sign_in("approved"))
+                answer = Answer(self.sign_in)
+            case _, path if path.startswith("/me"):
+                answer = self.account.answer(request) or answer
             case _:
                 pass
         return answer

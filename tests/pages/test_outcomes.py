@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import Page, expect
 
+from .answers import Answer, problem, soon
 from .scripted import RESULT, Interface, sign_in
 from .visits import RETURN_TO, begin, expect_step, sign_in_page
 
@@ -71,3 +72,33 @@ async def test_an_outcome_too_old_to_hand_over_asks_to_sign_in_again(page: Page,
     await page.get_by_role("button", name="Sign in again").click()
     await expect(page.get_by_label("Username")).to_be_focused()
     assert interface.handed_over == []
+
+
+REMEMBER = "/v1/sign-ins/si_1/remember"
+
+
+async def test_a_browser_is_remembered_when_that_was_ticked_before_the_result_is_handed_over(
+    page: Page, interface: Interface
+) -> None:
+    interface.next("POST", REMEMBER, Answer({"expires_at": soon(86400)}, 201))
+    await begin(page, interface, sign_in(remember_days=30), url=sign_in_page(redirect_uri=RETURN_TO))
+    await page.get_by_label("Don't ask again on this browser for 30 days").check()
+    await interface.tell(sign_in("approved", result=RESULT, remember_days=30))
+    await page.wait_for_url(RETURN_TO)
+    assert len(interface.requests("POST", REMEMBER)) == 1
+
+
+async def test_a_browser_that_cannot_be_remembered_keeps_nobody_from_going_on(page: Page, interface: Interface) -> None:
+    interface.next("POST", REMEMBER, problem(409, "not_rememberable"))
+    await begin(page, interface, sign_in(remember_days=1), url=sign_in_page(redirect_uri=RETURN_TO))
+    await page.get_by_label("Don't ask again on this browser for a day").check()
+    await interface.tell(sign_in("approved", result=RESULT, remember_days=1))
+    await page.wait_for_url(RETURN_TO)
+
+
+async def test_where_it_is_not_offered_or_not_ticked_no_browser_is_remembered(page: Page, interface: Interface) -> None:
+    await begin(page, interface, sign_in(), url=sign_in_page(redirect_uri=RETURN_TO))
+    await expect(page.get_by_role("checkbox")).to_have_count(0)
+    await interface.tell(sign_in("approved", result=RESULT, remember_days=30))
+    await page.wait_for_url(RETURN_TO)
+    assert interface.requests("POST", REMEMBER) == []

@@ -3,7 +3,8 @@
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from .scripted import ORIGIN, Answer, Interface, problem, sign_in
+from .answers import Answer, problem
+from .scripted import ORIGIN, Interface, sign_in
 from .visits import expect_step, sign_in_page, submit_password
 
 

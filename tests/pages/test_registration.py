@@ -3,7 +3,8 @@
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
-from .scripted import ORIGIN, Interface, activation, problem, registration_required, sign_in
+from .answers import problem
+from .scripted import ORIGIN, Interface, activation, registration_required, sign_in
 from .visits import begin, expect_step
 
 STEP = "Additional security verification"

@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
-from .scripted import PHONE, TEXT_MOBILE, Interface, challenge, problem, sign_in, soon
+from .answers import problem, soon
+from .scripted import PHONE, TEXT_MOBILE, Interface, challenge, sign_in
 from .visits import begin, expect_step, sign_in_page
 
 

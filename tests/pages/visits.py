@@ -1,5 +1,6 @@
 """What a person does on a page, in the words of the tests."""
 
+import re
 from urllib.parse import urlencode
 
 from playwright.async_api import Page, expect
@@ -33,6 +34,11 @@ async def begin(page: Page, interface: Interface, begun: SignIn, *, url: str | N
     await submit_password(page, url=url)
     await page.wait_for_function("() => !document.getElementById('step')?.hidden", polling=20)
     await expect(page.locator("#step h1")).to_be_visible()
+
+
+async def add(page: Page, way: str) -> None:
+    """Choose a way to verify from the list of those that can be added."""
+    await page.get_by_role("button", name=re.compile(f"^{way}")).click()
 
 
 async def heading_shown(page: Page, heading: str = "") -> None:

@@ -16,7 +16,7 @@ from mobile_stub.connection import open_connection
 from mobile_stub.phone import Phone
 from mobile_stub.wire import Challenge
 from push_service.model.user import User, UserState
-from tests.support.browser import App, Browser, SignIn
+from tests.support.browser import App, Browser, Json, Reply, SignIn
 from tests.support.people import PASSWORD, Office
 
 T = TypeVar("T")
@@ -94,3 +94,36 @@ async def scene(
         owned = [await stack.enter_async_context(await desk.phone(who, name)) for name in phones or ("Pixel",)]
         browser = await stack.enter_async_context(desk.browser(app, origin=origin))
         yield Scene(desk, who, tuple(owned), browser)
+
+
+@dataclass(frozen=True)
+class Door:
+    """The settings, as whoever has this token finds them."""
+
+    browser: Browser
+    token: str
+
+    async def send(self, method: str, path: str, body: object = None) -> Reply:
+        """Any request."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return await self.browser.request(method, f"/v1/me{path}", headers=headers, json=body)
+
+    async def me(self) -> Json:
+        """What is registered."""
+        reply = await self.send("GET", "")
+        assert reply.status == 200, reply
+        return reply.body
+
+    async def activation(self) -> str:
+        """The URI by which a phone is added."""
+        reply = await self.send("POST", "/devices")
+        assert reply.status == 201, reply
+        uri: str = reply.body["uri"]
+        return uri
+
+
+@asynccontextmanager
+async def in_settings(desk: Office, *phones: str) -> AsyncIterator[tuple[Scene, Door]]:
+    """Somebody who has just signed in to the settings, by the page of the service itself."""
+    async with scene(desk, *phones, app=SETTINGS, origin=desk.service.url) as alice:
+        yield alice, Door(alice.browser, (await alice.approved()).token)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import pytest
 
@@ -13,47 +10,14 @@ from mobile_stub.errors import LineClosedError, RefusedError
 from mobile_stub.phone import Phone
 from mobile_stub.wire import Outcome
 from push_service.model.user import User, UserState
-from tests.scenarios.cast import SETTINGS, Scene, scene, soon
-from tests.support.browser import Browser, Json, Reply, SignIn
+from tests.scenarios.cast import SETTINGS, Door, in_settings, scene, soon
+from tests.support.browser import SignIn
 from tests.support.people import PASSWORD, Office
-
-
-@dataclass(frozen=True)
-class Door:
-    """The settings, as whoever has this token finds them."""
-
-    browser: Browser
-    token: str
-
-    async def send(self, method: str, path: str, body: object = None) -> Reply:
-        """Any request."""
-        headers = {"Authorization": f"Bearer {self.token}"}
-        return await self.browser.request(method, f"/v1/me{path}", headers=headers, json=body)
-
-    async def me(self) -> Json:
-        """What is registered."""
-        reply = await self.send("GET", "")
-        assert reply.status == 200, reply
-        return reply.body
-
-    async def activation(self) -> str:
-        """The URI by which a phone is added."""
-        reply = await self.send("POST", "/devices")
-        assert reply.status == 201, reply
-        uri: str = reply.body["uri"]
-        return uri
 
 
 def registration(sign_in: SignIn) -> Door:
     """What the registration token of a sign-in opens."""
     return Door(sign_in.browser, sign_in.body["registration"]["token"])
-
-
-@asynccontextmanager
-async def in_settings(desk: Office, *phones: str) -> AsyncIterator[tuple[Scene, Door]]:
-    """Somebody who has just signed in to the settings, by the page of the service itself."""
-    async with scene(desk, *phones, app=SETTINGS, origin=desk.service.url) as alice:
-        yield alice, Door(alice.browser, (await alice.approved()).token)
 
 
 async def stored(desk: Office, user: User) -> User:

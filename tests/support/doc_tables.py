@@ -35,6 +35,7 @@ _TITLES = {
     "Sign-in": "Sign-in: browsers, and applications for them",
     "Devices": "Devices: phones",
     "Settings": "Settings: what a person has registered",
+    "Clients": "Clients: programs that can't show a second step",
     "Pages": "Pages: not for programs",
     "Operations": "Operations",
 }
@@ -48,6 +49,8 @@ together.
 - Any route can also answer 500 `internal_error`, and any path 404 `not_found` or 405 `method_not_allowed`.
 - *Key* marks those that heed `Idempotency-Key`.
 - A registration token opens `GET /v1/me` and `POST /v1/me/devices`, and nothing else.
+- Below `/v1/admin` an administrator with a fresh two-step sign-in for `administration` meets the routes that are there;
+  everybody else is refused, whatever the path.
 - `OPTIONS` on `/v1/sign-ins…` and `/v1/me…` answers browsers that ask before they call from a registered origin.
 - `/static/…` holds what the pages load. `POST /sign-in/begin` takes requests of the hosted page alone.
 """
@@ -92,7 +95,7 @@ def _row(method: str, path: str, operation: Json) -> str:
     query = f"`?{'&'.join(sorted(names, reverse=True))}`" if names else ""
     key = "*Key*" if any(each["name"] == "Idempotency-Key" for each in operation["parameters"]) else ""
     what = ". ".join(filter(None, (operation["summary"], query, key)))
-    return f"| `{method} {path}` | {what} | {_who(operation)} | {_refusals(operation)} |\n"
+    return f"| `{method} {path}` | {what} | {_who(operation)} | {refusals(operation)} |\n"
 
 
 def _who(operation: Json) -> str:
@@ -100,7 +103,8 @@ def _who(operation: Json) -> str:
     return " or ".join([*named, *([_PUBLIC] if {} in operation.get("security", ()) else ())]) or "anyone"
 
 
-def _refusals(operation: Json) -> str:
+def refusals(operation: Json) -> str:
+    """What an operation can be refused with, as the table says it."""
     found = []
     for status, reply in operation["responses"].items():
         schema = reply.get("content", {}).get("application/problem+json", {}).get("schema", {})

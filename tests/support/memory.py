@@ -14,8 +14,9 @@ from push_service.model.challenge import Challenge, Delivery
 from push_service.model.decision import Audit, Decision, Rule
 from push_service.model.device import Device, DeviceState, UsedActivation
 from push_service.model.errors import StoreUnavailable, UnknownUser
-from push_service.model.ids import ChallengeId, DeviceId, SignInId
+from push_service.model.ids import ChallengeId, DeviceId, MethodId, SignInId
 from push_service.model.instant import Instant
+from push_service.model.message import Message
 from push_service.model.sign_in import SignIn
 from push_service.model.user import Pending, Snapshot, User
 from push_service.model.view import Seen
@@ -35,6 +36,8 @@ class Memory:
         self.deliveries: list[Delivery] = []
         self.devices: dict[DeviceId, Device] = {}
         self.activations: dict[str, UsedActivation] = {}
+        self.messages: list[Message] = []
+        self.secrets: dict[MethodId, str] = {}
         self.audit: list[Audit] = []
 
     def snapshot(self) -> Snapshot:
@@ -80,6 +83,10 @@ class Memory:
             self.devices[device_id] = msgspec.structs.replace(self.devices[device_id], state=DeviceState.REMOVED)
         if decision.activation:
             self.activations[decision.activation.code_hash] = decision.activation
+        self.messages.extend(decision.messages)
+        for method_id in decision.removed_methods:
+            self.secrets.pop(method_id, None)
+        self.secrets.update({each.method_id: each.value for each in decision.method_secrets})
         self._withhold(decision.withhold_results_since)
         self.audit.extend(decision.audit)
         return True

@@ -15,6 +15,7 @@ from mobile_stub.phone import Phone
 from mobile_stub.surroundings import ORDINARY, Setup
 from push_service.config import load
 from push_service.core import Core, open_core
+from push_service.model.application import Clients
 from push_service.model.new_application import NewApplication
 from push_service.model.new_user import NewUser
 from push_service.model.user import User, UserState
@@ -66,6 +67,7 @@ class Office:
         public: bool = False,
         redirect_uris: tuple[str, ...] = (),
         origins: tuple[str, ...] = (),
+        clients: Clients = Clients.ANY,
     ) -> App:
         """A new application, which the running server knows."""
         new = NewApplication(
@@ -74,6 +76,7 @@ class Office:
             may_vouch=may_vouch and not public,
             redirect_uris=redirect_uris,
             origins=origins,
+            clients=clients,
         )
         issued = await self.core.administrator.add_application(new)
         app = App(issued.application.id, issued.client_secret)

@@ -16,10 +16,22 @@ from push_service.model.decision import Actor, Audit, AuditKind, Decision, Rule
 from push_service.model.device import Device, PublicKey
 from push_service.model.ids import ApplicationId, ChallengeId, DeviceId, MethodId, SignInId, UserId
 from push_service.model.instant import MICROSECONDS, Instant, after
-from push_service.model.method import AnswerDecision, Draft, KeyPress, Methods, SignedAnswer, TypedCode, Verdict
+from push_service.model.method import Answer, AnswerDecision, Draft, KeyPress, Methods, SignedAnswer, TypedCode, Verdict
 from push_service.model.policy import MAX_SIGN_IN_SECONDS, Confirm, Policy
-from push_service.model.rules import administration, answer, begin, browser, calls, registration, typed
+from push_service.model.rules import (
+    administration,
+    answer,
+    begin,
+    browser,
+    calls,
+    confirmation,
+    enrolment,
+    registration,
+    typed,
+)
 from push_service.model.rules.answer import AnswerOutcome
+from push_service.model.rules.confirmation import Attempt
+from push_service.model.rules.enrolment import Opened, Wanted
 from push_service.model.sign_in import Asker, Reason, SignIn, SignInState
 from push_service.model.user import Activation, Guard, Method, User, UserState
 from push_service.model.view import Seen
@@ -267,6 +279,57 @@ class Scene:
         rule = partial(registration.activate, new=new, methods=self.methods, policy=self.policy, source=None)
         return self.run(rule)
 
+    def enrol(
+        self,
+        kind: MethodKind,
+        name: str = "new",
+        *,
+        seen: Seen | None = None,
+        session: str = "si_settings",
+        secret: str = "+491701234589",
+    ) -> Decision[Opened]:
+        """Enrol a phone or an app in a settings session, or for a sign-in that waits for the registration."""
+        wanted = Wanted(
+            id=MethodId(f"mth_{name}"),
+            twin=MethodId(f"mth_{name}_twin"),
+            kind=kind,
+            target=f"target of {name}",
+            secret=secret,
+            sign_in_id=seen.sign_in.id if seen else SignInId(session),
+            registering=seen is not None,
+            draft=self.draft(seen.sign_in.begun_at if seen else None),
+        )
+        rule = partial(enrolment.enrol, wanted=wanted, methods=self.methods, policy=self.policy, source="192.0.2.7")
+        return self.run(rule)
+
+    def enrolling(self, kind: MethodKind, name: str = "new", *, seen: Seen | None = None) -> Opened:
+        """Enrol where that is let in."""
+        decision = self.enrol(kind, name, seen=seen)
+        assert decision.refusal is None, decision.refusal
+        return decision.reply
+
+    def attempt(self, opened: Opened, given: Answer, actor: Actor = Actor.BROWSER) -> Attempt:
+        """An answer to an enrolment's question, as the question is stored by now."""
+        waiting = self.memory.sign_ins.get(opened.enrolment.sign_in_id)
+        return Attempt(
+            challenge=self.memory.challenges[opened.challenge.id],
+            answer=given,
+            draft=self.draft(waiting.begun_at) if waiting else None,
+            actor=actor,
+            source="192.0.2.7",
+        )
+
+    def confirm(self, opened: Opened, code: str) -> Decision[None]:
+        """Type a code that confirms an enrolment."""
+        typed = TypedCode(code=code, secret=self.memory.secrets.get(opened.enrolment.id), mac=f"mac of {code}")
+        attempt = self.attempt(opened, typed)
+        return self.run(partial(confirmation.confirm, attempt=attempt, methods=self.methods, policy=self.policy))
+
+    def press_to_enrol(self, opened: Opened, keys: str) -> Decision[Verdict | None]:
+        """Press keys in an enrolment's call."""
+        attempt = self.attempt(opened, KeyPress(keys), Actor.PHONE)
+        return self.run(partial(confirmation.press, attempt=attempt, methods=self.methods, policy=self.policy))
+
     def remove_device(self, name: str, actor: Actor = Actor.BROWSER) -> Decision[None]:
         """Remove a phone."""
         rule = partial(
@@ -274,10 +337,15 @@ class Scene:
         )
         return self.run(rule)
 
-    def remove_method(self, method_id: MethodId) -> Decision[None]:
+    def remove_method(self, method_id: MethodId, within: SignInId | None = None) -> Decision[None]:
         """Remove a method by its owner."""
         rule = partial(
-            registration.remove_method, method_id=method_id, methods=self.methods, actor=Actor.BROWSER, source=None
+            registration.remove_method,
+            method_id=method_id,
+            methods=self.methods,
+            actor=Actor.BROWSER,
+            source=None,
+            within=within,
         )
         return self.run(rule)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from push_service.model.account_states import Outcome, in_browser, standing
 from push_service.model.decision import Actor, Audit, AuditKind, Decision
 from push_service.model.errors import (
     RegistrationNeedsPassword,
@@ -81,14 +82,15 @@ def _admit(
 ) -> SignIn | ServiceError:
     """How the sign-in begins: over already, registering, or asked; or why it doesn't begin."""
     now, user = changes.now, changes.user
-    if user.guard.blocked:
+    first = in_browser(standing(user, registered=bool(registered_methods(user.guard, methods))))
+    if first is Outcome.FAILED:
         return _over(sign_in, now, SignInState.FAILED, Reason.USER_BLOCKED)
     charge = Charge.one("", policy.begins_per_person)
     tat = spend(user.guard.begins_tat, now, charge.cost, charge.burst)
     if tat is None:
         return TooManyRequests(retry_after=wait_seconds(user.guard.begins_tat, now, charge.cost, charge.burst))
     changes.update_guard(begins_tat=tat)
-    if user.state is UserState.DISABLED:
+    if first is Outcome.APPROVED:
         return _by_password_alone(sign_in, request, now)
     return _verify(changes, sign_in, request, methods, policy)
 

@@ -19,7 +19,7 @@ from push_service.model.instant import Instant, after
 from push_service.model.message import Message
 from push_service.model.policy import SETTINGS_READING_SECONDS
 from push_service.model.sign_in import TERMINAL, Reason, SignIn, SignInEvent
-from push_service.model.user import Guard, Pending, Snapshot, User, UserState
+from push_service.model.user import Enrolment, Guard, Pending, Snapshot, User, UserState
 from push_service.model.view import Seen
 
 R = TypeVar("R")
@@ -60,6 +60,9 @@ class Changes:
         for each in snapshot.live:
             if not each.sign_in.open_at(now):
                 self.end(each, SignInEvent.TIMED_OUT, Actor.TIME)
+        for enrolment in self.guard.enrolments:
+            if now >= enrolment.expires_at:
+                self.close_enrolment(enrolment)
 
     @property
     def guard(self) -> Guard:
@@ -78,6 +81,15 @@ class Changes:
         """Registration is complete: `enabled` becomes `enforced`."""
         if self.user.state is UserState.ENABLED:
             self.update_user(state=UserState.ENFORCED)
+
+    def close_enrolment(self, enrolment: Enrolment) -> None:
+        """Give an enrolment up, and its number or key with it."""
+        self.update_guard(enrolments=tuple(each for each in self.guard.enrolments if each is not enrolment))
+        self.forget_methods(enrolment.id, enrolment.twin)
+
+    def forget_methods(self, *method_ids: MethodId | None) -> None:
+        """Forget what there is of methods and enrolments that are gone: numbers, keys, and what they approved."""
+        self.removed_methods = (*self.removed_methods, *(each for each in method_ids if each))
 
     @property
     def live(self) -> tuple[Pending, ...]:
@@ -165,7 +177,12 @@ class Changes:
         return over
 
     def take_back_results(self) -> None:
-        """Hand out no result of an earlier sign-in any more, and let none of them open the settings."""
+        """Hand out no result of an earlier sign-in any more, and let none of them open the settings.
+
+        What was being enrolled there is given up.
+        """
+        for enrolment in self.guard.enrolments:
+            self.close_enrolment(enrolment)
         self.withhold_results_since = after(self.now, -SETTINGS_READING_SECONDS)
 
     def decision(self, reply: R, *, until: Instant | None = None, remove_user: bool = False) -> Decision[R]:

@@ -1,7 +1,7 @@
-"""Registering and removing what a person verifies with.
+"""Activating a phone, and removing or choosing what a person verifies with.
 
-Confirming the first method does four things in one transaction: it becomes primary, the account becomes enforced, the
-sign-in that led here goes on with a challenge, and the person's other unregistered sign-ins end.
+Phones without an app, and other authenticator apps, are enrolled by `enrolment.py`; what follows from a confirmed
+method is the same and in `registered.py`.
 """
 
 from __future__ import annotations
@@ -14,20 +14,14 @@ from push_service.model.device import Device, UsedActivation
 from push_service.model.errors import InvalidActivationCode, LastMethod, UnknownDevice, UnknownMethod
 from push_service.model.ids import DeviceId, MethodId, SignInId
 from push_service.model.instant import Instant
+from push_service.model.message import About
 from push_service.model.method import Draft, Methods, registered_methods
 from push_service.model.policy import Policy
-from push_service.model.rules.ask import ask_first
 from push_service.model.rules.changes import Changes
+from push_service.model.rules.notices import tell
+from push_service.model.rules.registered import Waiting, add_methods, registering
 from push_service.model.rules.unverifiable import end_unverifiable
-from push_service.model.sign_in import Notice, Reason, SignIn, SignInEvent, SignInState
-from push_service.model.user import (
-    Activation,
-    EnrolledDevice,
-    Guard,
-    Method,
-    Snapshot,
-    UserState,
-)
+from push_service.model.user import Activation, EnrolledDevice, Guard, Method, Snapshot, UserState
 
 
 class NewDevice(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +40,7 @@ def issue_activation(
 ) -> Decision[None]:
     """Open an activation code; the one before it, if unused, is void from now on."""
     changes = Changes(snapshot, now)
-    if activation.sign_in_id is not None and not _registering(changes, activation.sign_in_id):
+    if activation.sign_in_id is not None and not registering(changes, activation.sign_in_id):
         return changes.refuse(
             InvalidActivationCode(), Audit(kind=AuditKind.ACTIVATION_REFUSED, actor=actor, source=source)
         )
@@ -68,25 +62,27 @@ def activate(
     opened = changes.guard.activation
     fits = opened is not None and opened.code_hash == new.code_hash and now < opened.expires_at
     waiting = opened.sign_in_id if opened else None
-    if not fits or opened is None or (waiting and not _registering(changes, waiting)):
+    if not fits or opened is None or (waiting and not registering(changes, waiting)):
         return changes.refuse(
             InvalidActivationCode(), Audit(kind=AuditKind.ACTIVATION_REFUSED, actor=Actor.DEVICE, source=source)
         )
-    device, guard = new.device, changes.guard
+    device = new.device
     notification = Method(
         id=new.notification_id, kind=MethodKind.APP_NOTIFICATION, target=device.name, device_id=device.id
     )
     code = Method(id=new.code_id, kind=MethodKind.APP_CODE, target=device.name, device_id=device.id)
-    registered_before = bool(registered_methods(guard, methods))
     changes.update_guard(
-        methods=(*guard.methods, notification, code),
-        devices=(*guard.devices, EnrolledDevice(device.id, device.thumbprint, device.name)),
-        primary=guard.primary if registered_before else notification.id,
-        activation=None,
-        ever_registered=True,
-        failures={kind: each for kind, each in guard.failures.items() if kind is not MethodKind.APP_NOTIFICATION},
+        devices=(*changes.guard.devices, EnrolledDevice(device.id, device.thumbprint, device.name)), activation=None
     )
-    changes.enforce()
+    add_methods(
+        changes,
+        notification,
+        code,
+        waiting=Waiting(waiting, new.draft) if waiting and new.draft else None,
+        actor=Actor.DEVICE,
+        methods=methods,
+        policy=policy,
+    )
     changes.device = device
     changes.activation = UsedActivation(
         opened.code_hash, snapshot.user.id, opened.expires_at, waiting, device.thumbprint, device.id
@@ -100,13 +96,7 @@ def activate(
             data={"device": device.id, "platform": device.platform},
         )
     )
-    for each in changes.live:
-        if each.sign_in.state is not SignInState.REGISTRATION_REQUIRED:
-            continue
-        if each.sign_in.id == waiting and new.draft:
-            _go_on(changes, each.sign_in, notification, new.draft, methods, policy)
-        else:
-            changes.end(each, SignInEvent.CANCELLED, Actor.DEVICE, reason=Reason.REGISTERED_ELSEWHERE)
+    tell(changes, About.METHOD_ADDED, device.name)
     return changes.decision(device)
 
 
@@ -119,7 +109,10 @@ def remove_method(
     source: str | None,
     within: SignInId | None = None,
 ) -> Decision[None]:
-    """Remove a method by its owner, in the settings session `within`. An app's notification goes with its device."""
+    """Remove a method by its owner, in the settings session `within`.
+
+    An app's notification goes with its device, and a mobile phone as a whole: what is registered is its number.
+    """
     changes = Changes(snapshot, now)
     changes.within = within
     method = next((each for each in changes.guard.methods if each.id == method_id), None)
@@ -127,13 +120,12 @@ def remove_method(
         return changes.refuse(UnknownMethod(), Audit(kind=AuditKind.DEVICE_REFUSED, actor=actor, source=source))
     if method.kind is MethodKind.APP_NOTIFICATION and method.device_id:
         return _without_device(changes, method.device_id, methods, actor, source)
-    kept = tuple(each for each in changes.guard.methods if each.id != method_id)
+    kept = tuple(each for each in changes.guard.methods if each.id not in {method.id, method.twin})
     if _last_goes(changes, kept, methods):
         return changes.refuse(LastMethod(), Audit(kind=AuditKind.DEVICE_REFUSED, actor=actor, source=source))
     _keep(changes, kept, changes.guard.devices)
-    changes.record(
-        Audit(kind=AuditKind.DEVICE_CHANGED, actor=actor, source=source, data={"removed": method.kind.value})
-    )
+    changes.record(Audit(kind=AuditKind.METHOD_REMOVED, actor=actor, source=source, data={"method": method.kind.value}))
+    tell(changes, About.METHOD_REMOVED, method.target)
     end_unverifiable(changes, methods, actor)
     return changes.decision(None)
 
@@ -193,15 +185,17 @@ def _without_device(
     changes: Changes, device_id: DeviceId, methods: Methods, actor: Actor, source: str | None
 ) -> Decision[None]:
     refused = Audit(kind=AuditKind.DEVICE_REFUSED, actor=actor, source=source)
-    devices = tuple(each for each in changes.guard.devices if each.id != device_id)
-    if len(devices) == len(changes.guard.devices):
+    name = next((each.name for each in changes.guard.devices if each.id == device_id), None)
+    if name is None:
         return changes.refuse(UnknownDevice(), refused)
+    devices = tuple(each for each in changes.guard.devices if each.id != device_id)
     kept = tuple(each for each in changes.guard.methods if each.device_id != device_id)
     if actor is not Actor.OPERATOR and _last_goes(changes, kept, methods):
         return changes.refuse(LastMethod(), refused)
     _keep(changes, kept, devices)
     changes.removed_devices = (device_id,)
     changes.record(Audit(kind=AuditKind.DEVICE_REMOVED, actor=actor, source=source, data={"device": device_id}))
+    tell(changes, About.METHOD_REMOVED, name)
     end_unverifiable(changes, methods, actor)
     return changes.decision(None)
 
@@ -214,19 +208,15 @@ def _last_goes(changes: Changes, kept: tuple[Method, ...], methods: Methods) -> 
 
 
 def _keep(changes: Changes, methods: tuple[Method, ...], devices: tuple[EnrolledDevice, ...]) -> None:
-    primary = changes.guard.primary
-    if not any(each.id == primary for each in methods):
-        primary = methods[0].id if methods else None
-    changes.update_guard(methods=methods, devices=devices, primary=primary)
+    """Keep these alone.
 
-
-def _registering(changes: Changes, sign_in_id: SignInId) -> bool:
-    pending = changes.pending(sign_in_id)
-    return pending is not None and pending.sign_in.state is SignInState.REGISTRATION_REQUIRED
-
-
-def _go_on(changes: Changes, sign_in: SignIn, method: Method, draft: Draft, methods: Methods, policy: Policy) -> None:
-    registered = sign_in.after(SignInEvent.REGISTERED, changes.now)
-    asked = ask_first(changes, registered, method, draft, methods, policy)
-    if not isinstance(asked, SignIn):
-        changes.put(msgspec.structs.replace(registered, notice=Notice.PROMPT_LIMIT))
+    What is being enrolled in other settings sessions is given up: whoever is there may have come in by what goes.
+    """
+    guard, kept = changes.guard, {each.id for each in methods}
+    changes.forget_methods(*(each.id for each in guard.methods if each.id not in kept))
+    primary = guard.primary if guard.primary in kept else next((each.id for each in methods), None)
+    totp = {method_id: use for method_id, use in guard.totp.items() if method_id in kept}
+    changes.update_guard(methods=methods, devices=devices, primary=primary, totp=totp)
+    for enrolment in guard.enrolments:
+        if enrolment.sign_in_id != changes.within:
+            changes.close_enrolment(enrolment)

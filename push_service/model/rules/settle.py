@@ -97,10 +97,13 @@ def count_wrong(changes: Changes, kind: MethodKind, actor: Actor, methods: Metho
 def heed_fraud(changes: Changes, sign_in: SignIn, given: Given, policy: Policy) -> None:
     """Whoever has the password is a stranger: nothing of theirs goes on, and no prompt appears for a while.
 
-    The open activation code may be theirs, too: a phone of theirs would outlive everything else.
+    The open activation code, or what is being enrolled, may be theirs, too: a phone of theirs would outlive everything
+    else.
     """
     for each in changes.live:
         changes.end(each, SignInEvent.CANCELLED, given.actor, reason=Reason.FRAUD_REPORTED, source=given.source)
+    for enrolment in changes.guard.enrolments:
+        changes.close_enrolment(enrolment)
     changes.update_guard(muted_until=after(changes.now, policy.fraud_mute_seconds), activation=None)
     changes.record(
         Audit(

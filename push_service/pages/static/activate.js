@@ -6,27 +6,29 @@
  */
 
 import { copyButton, element, heading, icon, show } from "./dom.js";
+import { text } from "./words.js";
 
 const step = document.getElementById("step");
 const code = new URLSearchParams(location.hash.slice(1)).get("code");
 
 if (code) {
-  const text = element("span", { class: "code" }, code);
+  const shown = element("span", { class: "code" }, code);
   show(step, { nodes: [
-    heading("Add this phone"),
-    element("p", { class: "lead" }, "This page was opened by your camera. The code belongs in the app:"),
+    heading(text("activate.title")),
+    element("p", { class: "lead" }, text("activate.lead")),
     element("ol", { class: "steps" },
-      element("li", {}, "Open the app on this phone, and choose to add an account."),
-      element("li", {}, "Scan the QR code there, or paste this:")),
-    text,
+      element("li", {}, text("activate.open_app")),
+      element("li", {}, text("activate.scan"))),
+    shown,
     element("div", { class: "actions" },
-      copyButton("Copy the code", code, text), copyButton("Copy as a link", location.href, text)),
-    element("p", { class: "hint" }, "The page that showed the QR code goes on by itself when the phone is added."),
+      copyButton(text("activation.copy_code"), code, shown),
+      copyButton(text("activation.copy_link"), location.href, shown)),
+    element("p", { class: "hint" }, text("activate.hint")),
   ] });
 } else {
   show(step, { centred: true, nodes: [
     icon("warn", "warn"),
-    heading("There is no code here"),
-    element("p", { class: "lead" }, "Scan the QR code on the other screen again, best from inside the app."),
+    heading(text("activate.none_heading")),
+    element("p", { class: "lead" }, text("activate.none")),
   ] });
 }

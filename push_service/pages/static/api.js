@@ -16,12 +16,12 @@ const FINAL = new Set(["approved", "denied", "failed", "expired", "withdrawn"]);
 
 /**
  * The service said no, and why: `code` is stable, `title` and `detail` are for people, `retryAfter` is in seconds or
- * null.
+ * null, `triesLeft` a number where tries are counted.
  */
 export class Problem extends Error {
-  constructor(status, { code = "", title = "", detail = "", state = null }, retryAfter) {
+  constructor(status, { code = "", title = "", detail = "", state = null, tries_left: triesLeft = null }, retryAfter) {
     super(`${status} ${code}`);
-    Object.assign(this, { status, code, title, detail, state, retryAfter });
+    Object.assign(this, { status, code, title, detail, state, triesLeft, retryAfter });
   }
 
   /** Whether asking the same again later may help. */
@@ -67,7 +67,7 @@ export async function ask(method, path, { body, token, key, signal, patience = P
   }
   const date = Date.parse(response.headers.get("date") ?? "");
   if (date) ahead = Math.max(ahead, date - Date.now());
-  const answer = decoded(text);
+  const answer = response.status === 204 ? undefined : decoded(text);
   if (!response.ok) throw new Problem(response.status, answer ?? {}, retryAfter(response));
   if (answer === null) throw new ConnectionLost(`${path}: not from the service`); // a captive portal, say
   return answer;

@@ -6,7 +6,7 @@
  * reader arrive where the eye does; `announce` speaks without moving anything.
  */
 
-import { millisecondsUntil } from "./api.js";
+import { text } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -28,14 +28,18 @@ export function element(name, attributes = {}, ...children) {
  * Foreign text with its own direction, set off from ours: a name can neither turn the sentence around nor pass for
  * part of it.
  */
-export const named = (text) => element("strong", {}, element("bdi", {}, text));
+export const named = (name) => element("strong", {}, element("bdi", {}, unbroken(name)));
 
-export function button(label, onclick, { main = false, small = false } = {}) {
-  const kinds = ["button", main && "button-main", small && "button-small"].filter(Boolean);
-  return element("button", { type: "button", class: kinds.join(" "), onclick }, label);
+/** A phone number stays in one line. */
+export const unbroken = (name) => (name.startsWith("+") ? name.replaceAll(" ", "\u00a0") : name);
+
+/** `named` is said in place of the label where many buttons have the same. */
+export function button(label, onclick, { main = false, small = false, bad = false, named: full } = {}) {
+  const kinds = ["button", main && "button-main", small && "button-small", bad && "button-bad"].filter(Boolean);
+  return element("button", { type: "button", class: kinds.join(" "), onclick, "aria-label": full }, label);
 }
 
-export const heading = (text) => element("h1", { id: "step-heading", tabindex: "-1" }, text);
+export const heading = (title) => element("h1", { id: "step-heading", tabindex: "-1" }, title);
 
 export function icon(name, tone) {
   const svg = document.createElementNS(SVG, "svg");
@@ -47,12 +51,16 @@ export function icon(name, tone) {
   return svg;
 }
 
-/** Make these nodes the page's step. The heading names the document too, for whoever looks at the tab only. */
-export function show(section, { centred = false, nodes }) {
+/**
+ * Make these nodes the page's step. The heading names the document too, for whoever looks at the tab only. It has the
+ * focus, unless there is a field to type in at once.
+ */
+export function show(section, { centred = false, nodes, focus = null }) {
   section.replaceChildren(...nodes.filter(Boolean));
   section.classList.toggle("center", centred);
   section.hidden = false;
   arriveAt(section);
+  focus?.focus();
 }
 
 export function arriveAt(section) {
@@ -63,10 +71,10 @@ export function arriveAt(section) {
 }
 
 /** Say something politely, even if the same was said before. */
-export function announce(text) {
+export function announce(said) {
   const live = document.getElementById("live");
   live.textContent = "";
-  setTimeout(() => { live.textContent = text; }, 150);
+  setTimeout(() => { live.textContent = said; }, 150);
 }
 
 /** Tell of a connection that is gone, once, until it is back: the `trouble` of askSteadily. */
@@ -74,65 +82,32 @@ export function connectionNotice() {
   const notice = document.getElementById("connection");
   return (error) => {
     if (error === null) {
-      if (notice.textContent) announce("Connected again.");
+      if (notice.textContent) announce(text("frame.connected_again"));
       notice.textContent = "";
     } else if (!notice.textContent) {
-      notice.textContent = error.status
-        ? "The service is busy right now. This page keeps trying; you don't have to do anything."
-        : "No connection to the service. This page keeps trying; you don't have to do anything.";
+      notice.textContent = text(error.status ? "frame.busy" : "frame.no_connection");
     }
   };
 }
 
-/** 65 → "1:05" */
-export const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-
-/**
- * Count whole seconds down to `endsAt` (milliseconds by the monotonic clock), calling `tick(seconds)` at once and
- * each second, 0 last. Returns a function that stops it.
- */
-export function countDown(endsAt, tick) {
-  let timer;
-  const step = () => {
-    const left = endsAt - performance.now();
-    tick(Math.max(0, Math.ceil(left / 1000)));
-    timer = left > 0 ? setTimeout(step, left % 1000 || 1000) : undefined;
-  };
-  step();
-  return () => clearTimeout(timer);
-}
-
-/**
- * Time left as words and a bar; `over` is called when it is up. Ticks are silent for screen readers; half a minute and
- * ten seconds before the end are said.
- */
-export function timeLeft(expiresAt, over = () => {}) {
-  const words = element("span", { role: "timer" });
-  const bar = element("progress", { "aria-hidden": "true" });
-  // The service's clock is known to the second, and seems behind by up to one: rather promise too little time.
-  const milliseconds = Math.max(0, millisecondsUntil(expiresAt) - 1000);
-  bar.max = Math.max(1, Math.ceil(milliseconds / 1000));
-  const stop = countDown(performance.now() + milliseconds, (seconds) => {
-    words.textContent = seconds ? `${clock(seconds)} left` : "Time is up";
-    bar.value = seconds;
-    if ((seconds === 30 || seconds === 10) && bar.max > seconds) announce(`${seconds} seconds left.`);
-    if (seconds === 0) setTimeout(over);
-  });
-  return { node: element("div", { class: "time-left" }, words, bar), stop };
-}
-
-/** A button that copies `text` and says so. Without a clipboard the text beside it is selected for copying by hand. */
-export function copyButton(label, text, source) {
+/** A button that copies `copied` and says so. Without a clipboard what stands in `source` is selected instead. */
+export function copyButton(label, copied, source) {
   const copy = button(label, async () => {
     try {
-      await navigator.clipboard.writeText(text);
-      copy.textContent = "Copied";
-      announce("Copied.");
+      await navigator.clipboard.writeText(copied);
+      copy.textContent = text("frame.copied");
+      announce(text("frame.copied_said"));
       setTimeout(() => { copy.textContent = label; }, 2500);
     } catch {
       getSelection().selectAllChildren(source);
-      announce("Select and copy the code by hand.");
+      announce(text("frame.copy_by_hand"));
     }
   }, { small: true });
   return copy;
 }
+
+/** Something that must be said at once. */
+export const alert = (tone, said) => element("p", { class: `notice notice-${tone}`, role: "alert" }, said);
+
+/** A secret to be read and typed: in groups of four. */
+export const grouped = (secret) => secret.replace(/[\s-]/g, "").match(/.{1,4}/g).join(" ");

@@ -1,14 +1,15 @@
 /**
- * Adding a phone from a link that another sign-in page gave.
+ * Adding a way to verify from a link that another sign-in page gave.
  *
  * The registration token stands in the address's fragment, which browsers send to nobody; it is taken out of the
  * address bar before anything else. The page then tries the token from time to time: it dies with the sign-in's need
- * for it, mostly because the phone was added, but also when the sign-in ended. The page can't tell one from the other.
+ * for it, mostly because a way was added, but also when the sign-in ended. The page can't tell one from the other.
  */
 
 import { Problem, askSteadily, pause } from "./api.js";
-import { activation } from "./activation.js";
 import { connectionNotice, element, heading, icon, show } from "./dom.js";
+import { proofUp } from "./proof_up.js";
+import { text } from "./words.js";
 
 /** Seconds between tries of the token. */
 const LOOK_EVERY = 3;
@@ -18,16 +19,12 @@ const trouble = connectionNotice();
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 history.replaceState(null, "", location.pathname + location.search);
 
-function outcome(sign, tone, title, text) {
-  show(step, { centred: true, nodes: [icon(sign, tone), heading(title), element("p", { class: "lead" }, text)] });
+function outcome(sign, tone, title, said) {
+  show(step, { centred: true, nodes: [icon(sign, tone), heading(title), element("p", { class: "lead" }, said)] });
 }
 
-const noLink = () => outcome("warn", "warn", "This link can't be used",
-  "It is incomplete, was used already, or has run out. Go back to your sign-in and begin again.");
-
-const over = () => outcome("done", "good", "Go back to your sign-in",
-  "If you have just added your phone, it goes on there by itself, and you can close this page. "
-    + "If not, this link is over: begin your sign-in again.");
+const noLink = () => outcome("warn", "warn", text("link.bad_heading"), text("link.bad"));
+const over = () => outcome("done", "good", text("link.over_heading"), text("link.over"));
 
 /** Whether the token still opens the account. */
 async function alive() {
@@ -43,14 +40,17 @@ async function alive() {
 async function main() {
   if (!token || !(await alive())) return noLink();
   const ended = new AbortController();
-  const adding = activation({ token, trouble, over: () => ended.abort() });
-  show(step, { nodes: [
-    heading("Additional security verification"),
-    element("p", { class: "lead" }, "Add your phone, so that you can approve your sign-ins on it."),
-    adding.node,
-  ] });
-  do await pause(LOOK_EVERY); while (!ended.signal.aborted && await alive());
-  adding.stop();
+  const finish = () => ended.abort();
+  const home = (nodes) => [
+    heading(text("proof_up.heading")),
+    element("p", { class: "lead" }, text("proof_up.lead_link")),
+    ...nodes,
+  ];
+  const access = { token, trouble, closed: finish };
+  const registering = proofUp({ access, home, show: (panel) => show(step, panel), done: finish });
+  show(step, { nodes: registering.nodes });
+  do await pause(LOOK_EVERY, ended.signal).catch(() => {}); while (!ended.signal.aborted && await alive());
+  registering.stop();
   return over();
 }
 

@@ -8,9 +8,10 @@
  */
 
 import { ConnectionLost, Problem, ask, askSteadily, follow, isFinal, pause, signInPath } from "./api.js";
-import { announce, arriveAt, clock, connectionNotice, countDown, element, show } from "./dom.js";
+import { alert, announce, arriveAt, connectionNotice, show } from "./dom.js";
 import { pickingUp, stepOf, viewOf } from "./sign_in_views.js";
-import { NOT_OURS, problem } from "./wording.js";
+import { holdOff, waits } from "./timing.js";
+import { problem, text } from "./words.js";
 
 const asked = document.getElementById("main").dataset;
 const passwordStep = document.getElementById("password-step");
@@ -29,15 +30,19 @@ const actions = {
   applicationName: asked.applicationName,
   redirectUri: asked.redirectUri,
   requestState: asked.state,
+  opens: asked.opens,
+  remembering: { wanted: false },
   announce,
   trouble,
+  show: (panel) => show(step, panel),
   cancel: () => change("DELETE", ""),
+  type: typeCode,
   choose: (methodId) => change("POST", "/challenges", {
     method_id: methodId,
     ...(signIn.challenge?.state === "pending" && { instead_of: signIn.challenge.id }),
   }),
   again: () => passwordForm(),
-  lost: () => passwordForm(NOT_OURS),
+  lost: () => passwordForm(text("password.not_ours")),
 };
 
 const kept = {
@@ -57,13 +62,13 @@ const kept = {
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (submit.getAttribute("aria-disabled") === "true") return;
+  if (waits(submit)) return;
   const { username, password } = form.elements;
   for (const field of [username, password]) field.removeAttribute("aria-invalid");
   const missing = [username, password].find((field) => !field.value);
-  if (missing) return refuse(`Type your ${missing.name}.`, missing);
+  if (missing) return refuse(text(`password.missing_${missing.name}`), missing);
   say("");
-  busy("Signing in…");
+  busy();
   try {
     const begun = await begin(username.value, password.value);
     form.reset();
@@ -88,7 +93,7 @@ async function begin(username, password) {
       return await ask("POST", "/sign-in/begin", options);
     } catch (error) {
       if (!(error instanceof ConnectionLost)) throw error;
-      say("No connection to the service. Trying again…", "warn");
+      say(text("password.retrying"), "warn");
       await pause(seconds);
     }
   }
@@ -99,62 +104,58 @@ function refused(error) {
   ready();
   const { username, password } = form.elements;
   if (error instanceof ConnectionLost) {
-    say("No connection to the service. Check your network, then try again.", "warn");
+    say(text("password.no_connection"), "warn");
   } else if (error.code === "invalid_credentials") {
     username.setAttribute("aria-invalid", "true");
     password.value = "";
     refuse(problem(error), password);
   } else {
     say(problem(error), error.passing ? "warn" : "bad");
-    if (error.retryAfter) holdOff(error.retryAfter);
+    if (error.retryAfter) holdOffSubmit(error.retryAfter);
   }
 }
 
-function refuse(text, field) {
-  say(text, "bad");
+function refuse(said, field) {
+  say(said, "bad");
   field.setAttribute("aria-invalid", "true");
   field.setAttribute("aria-describedby", "password-message");
   field.focus();
 }
 
 /** The button counts down and keeps the focus; only start and end are said aloud. */
-function holdOff(seconds) {
-  submit.setAttribute("aria-disabled", "true");
-  const stop = countDown(performance.now() + seconds * 1000, (left) => {
-    if (left) submit.textContent = `Try again in ${clock(left)}`;
-    else {
-      ready();
-      say("You can try again now.");
-    }
+function holdOffSubmit(seconds) {
+  const stop = holdOff(submit, seconds, (time) => text("frame.try_again_in", { time }), () => {
+    ready();
+    say(text("frame.can_try_again"));
   });
   life.signal.addEventListener("abort", stop);
 }
 
-function say(text, tone) {
+function say(said, tone) {
   message.className = tone ? `notice notice-${tone}` : "notice";
-  message.textContent = text;
+  message.textContent = said;
 }
 
-function busy(text) {
+function busy() {
   submit.setAttribute("aria-disabled", "true");
-  submit.textContent = text;
+  submit.textContent = text("password.submitting");
 }
 
 function ready() {
   submit.disabled = false;
   submit.removeAttribute("aria-disabled");
-  submit.textContent = "Sign in";
+  submit.textContent = text("password.submit");
 }
 
-function passwordForm(text = "") {
+function passwordForm(said = "") {
   leave();
   kept.clear();
   step.hidden = true;
   passwordStep.hidden = false;
   ready();
-  say(text, "warn");
+  say(said, "warn");
   arriveAt(passwordStep);
-  document.title = `Sign in to ${asked.applicationName}`;
+  document.title = text("password.title", { application: asked.applicationName });
   form.elements[form.elements.username.value ? "password" : "username"].focus();
 }
 
@@ -170,7 +171,7 @@ function take(newer) {
     return;
   }
   present(viewOf(signIn, actions));
-  if (signIn.state === "approved") handOver();
+  if (signIn.state === "approved") finish();
 }
 
 function present(next) {
@@ -194,35 +195,80 @@ async function watch() {
   }
 }
 
-/** Cancel, or choose another method. Whatever the refusal, the truth is one look away. */
+/**
+ * Cancel, or choose a method. Whatever the refusal, the truth is one look away; what can be asked again later is
+ * returned.
+ */
 async function change(method, route, body) {
   const { signal } = life;
   const path = signInPath(signIn.id);
   try {
     take(await ask(method, path + route, { body, signal, key: method === "POST" ? crypto.randomUUID() : undefined }));
   } catch (error) {
-    if (signal.aborted) return;
-    if (error instanceof ConnectionLost) complain("No connection to the service. Please try again.");
+    if (signal.aborted) return null;
+    if (error instanceof ConnectionLost) complain(text("frame.no_connection_again"), "warn");
     else if (!(error instanceof Problem)) throw error;
-    else if (error.status === 401) actions.lost();
-    else if (error.status === 409) take(await askSteadily("GET", path, { signal, trouble }));
-    else complain(problem(error));
+    else if (await overtaken(error)) return null;
+    else if (error.status === 429) {
+      complain(text("again.too_soon"), "warn");
+      return error;
+    } else complain(problem(error), "bad");
+  }
+  return null;
+}
+
+/** Send a typed code; its form says what the code was refused for. No key: a repeated code is one try more. */
+async function typeCode(code) {
+  const { signal } = life;
+  try {
+    take(await ask("POST", `${signInPath(signIn.id)}/code`, { body: { code }, signal }));
+  } catch (error) {
+    if (signal.aborted || (error instanceof Problem && await overtaken(error))) return;
+    throw error;
   }
 }
 
+/** Whether the refusal means that the sign-in is not where this page thought: then the page catches up. */
+async function overtaken(error) {
+  const { signal } = life;
+  if (error.status === 401) actions.lost();
+  else if (error.status === 409) take(await askSteadily("GET", signInPath(signIn.id), { signal, trouble }));
+  else return false;
+  return true;
+}
+
 /** Say beside the step's heading that what was pressed did not work. */
-function complain(text) {
-  step.querySelector("[role=alert]")?.remove();
-  const alert = element("p", { class: "notice notice-bad", role: "alert" });
-  step.querySelector("h1").after(alert);
-  alert.textContent = text;
+function complain(said, tone) {
+  step.querySelector(":scope > [role=alert]")?.remove();
+  const complaint = alert(tone, "");
+  step.querySelector("h1").after(complaint);
+  complaint.textContent = said;
+}
+
+/** Approved: have the browser remembered if the person wants it, which must not keep them from going on. */
+async function finish() {
+  const { signal } = life;
+  if (actions.remembering.wanted && signIn.remember_days) {
+    try {
+      await ask("POST", `${signInPath(signIn.id)}/remember`, { signal });
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof Problem || error instanceof ConnectionLost)) throw error;
+    }
+  }
+  handOver();
 }
 
 /**
  * Give the result to the application, once by itself: whoever comes back with the Back button presses Continue
- * instead.
+ * instead. A sign-in that one of our own pages asked for leads back there, and is not picked up again.
  */
 function handOver() {
+  if (asked.atOnce) {
+    kept.clear();
+    location.replace(asked.opens);
+    return;
+  }
   const way = document.getElementById("hand-over");
   if (!way || kept.read()?.handedOver) return;
   kept.write({ id: signIn.id, handedOver: true });

@@ -46,6 +46,10 @@ _WITHHOLD_BY_DEVICE = (
     " WHERE user_id = (SELECT user_id FROM devices WHERE id = $1) AND result_jti IS NOT NULL"
     " AND id IS DISTINCT FROM $2 AND (SELECT answered_by FROM challenges WHERE id = sign_ins.challenge_id) = $1"
 )
+_WITHHOLD_BY_METHOD = (
+    "UPDATE sign_ins SET result_jti = NULL, version = version + 1 WHERE user_id = $1 AND result_jti IS NOT NULL"
+    " AND id IS DISTINCT FROM $2 AND (SELECT method_id FROM challenges WHERE id = sign_ins.challenge_id) = $3"
+)
 _WITHHOLD = (
     "UPDATE sign_ins SET result_jti = NULL, version = version + 1"
     " WHERE user_id = $1 AND result_jti IS NOT NULL AND decided_at >= $2"
@@ -121,6 +125,7 @@ async def _write_secrets(connection: Connection, map_: Rows, user_id: UserId, de
     execute = connection.execute
     for method_id in decision.removed_methods:
         await execute(_FORGET_METHOD_SECRET, method_id)
+        await execute(_WITHHOLD_BY_METHOD, user_id, decision.within, method_id)
     for secret in decision.method_secrets:
         await execute(_PUT_METHOD_SECRET, *map_.method_secret_row(user_id, secret))
     for app_password_id in decision.removed_app_passwords:

@@ -69,6 +69,10 @@ _WITHHOLD = (
     "UPDATE sign_ins SET result_jti = NULL, version = version + 1"
     " WHERE user_id = ? AND result_jti IS NOT NULL AND decided_at >= ?"
 )
+_WITHHOLD_BY_METHOD = (
+    "UPDATE sign_ins SET result_jti = NULL, version = version + 1 WHERE user_id = ?1 AND result_jti IS NOT NULL"
+    " AND id IS NOT ?2 AND (SELECT method_id FROM challenges WHERE id = sign_ins.challenge_id) = ?3"
+)
 _WITHHOLD_BY_DEVICE = (
     "UPDATE sign_ins SET result_jti = NULL, version = version + 1"
     " WHERE user_id = (SELECT user_id FROM devices WHERE id = ?1) AND result_jti IS NOT NULL"
@@ -181,6 +185,7 @@ def _write_secrets(connection: sqlite3.Connection, map_: Rows, user_id: UserId, 
     execute = connection.execute
     for method_id in decision.removed_methods:
         execute(messages.FORGET_METHOD_SECRET, (method_id,))
+        execute(_WITHHOLD_BY_METHOD, (user_id, decision.within, method_id))
     for secret in decision.method_secrets:
         execute(_PUT_METHOD_SECRET, map_.method_secret_row(user_id, secret))
     for app_password_id in decision.removed_app_passwords:

@@ -153,7 +153,15 @@ class Server:
             self.app
         )
         self.app.router.add_route("OPTIONS", cors.PATTERN, cors.preflight(core.applications))
-        metrics = core.metrics
+        self._measure(telephony)
+        for part in (waking, telephony):
+            if part:
+                self.operations.alarm_by(part.alarms)
+
+    def _measure(self, telephony: OpenTelephony | None) -> None:
+        """Levels that are asked for when they are measured."""
+        core, waking = self.core, self.waking
+        metrics, store, bus = core.metrics, core.store, core.bus
         metrics.gauge("device_sockets", "Devices connected.", lambda: self.sockets.open)
         metrics.gauge("event_loop_lag_seconds", "By how much the event loop is late.", lambda: self.pulse.lag)
         metrics.gauge("begins_under_way", "Sign-ins being begun.", lambda: self.gate.under_way)
@@ -184,9 +192,6 @@ class Server:
         metrics.gauge(
             "telephony_alarm", "1 while an operator has to look.", lambda: bool(telephony and telephony.alarms())
         )
-        for part in (waking, telephony):
-            if part:
-                self.operations.alarm_by(part.alarms)
 
     def leave(self) -> None:
         """Not ready any more. Everything else goes on, until a proxy has noticed."""

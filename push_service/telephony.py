@@ -65,7 +65,7 @@ async def opened_telephony(stack: AsyncExitStack, core: Core) -> OpenTelephony |
     limited = LimitedTelephony(adapter(options, exchange), core.store, options.limits, core.sealer.mac)
     watched = WatchedTelephony(limited, core.hops.handed_over)
     words = LANGUAGES[options.language]
-    calls = Calls(core.store, core.bus, core.decisions, policy, core.methods)
+    calls = Calls(core.store, core.bus, core.decisions, core.enroller, policy, core.methods)
     dispatch = Dispatch(
         core.store,
         core.bus,

@@ -86,6 +86,8 @@ def test_an_empty_variable_is_an_unset_one(environment: Callable[..., Settings])
         ("ARGON2__MEMORY_KIB", "65536", "65536"),
         ("FIREBASE__CREDENTIALS", "/etc/firebase.json", "/etc/firebase.json"),
         ("TELEPHONY__FROM", "+441632960123", "+441632960123"),
+        ("TELEPHONY__PROVIDER", "Webhook", "webhook"),
+        ("TELEPHONY__LIMIT_TOTAL", "5/1h,20/1d", "5/1h,20/1d"),
         ("DATABASE_URL", "sqlite:////var/lib/x.db", "sqlite:////var/lib/x.db"),
     ],
 )
@@ -198,7 +200,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     "text",
     [
         f'encryption_key = "{KEY}"\n',
-        '[telephony]\nauth_token = "secret"\n',
+        '[telephony]\naccount_sid = "AC1"\nauth_token = "secret"\nfrom = "+441632960123"\n',
         'bus_url = "redis://:secret@localhost"\n',
         'database_url = "postgresql://service:secret@db/push_service"\n',
     ],
@@ -224,8 +226,9 @@ def test_a_service_account_must_not_be_for_everyone(environment: Callable[..., S
 def test_secrets_are_masked_when_shown_and_never_repeated_in_a_mistake(environment: Callable[..., Settings]) -> None:
     settings = environment(
         ENCRYPTION_KEY=KEY,
+        TELEPHONY__ACCOUNT_SID="AC1",
         TELEPHONY__AUTH_TOKEN="hush-hush",
-        TELEPHONY__BASE_URL="http://a:pass-word@b",
+        TELEPHONY__FROM="+441632960123",
         BUS_URL="redis+cluster://ringer:pass-word@one:7000,two",
         DATABASE_URL="postgresql://service:hush-hush@db/push_service",
     )

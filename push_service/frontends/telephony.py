@@ -2,7 +2,7 @@
 
 Whoever brings it must have signed it, for our public address: that is looked at first, and what isn't is 403 and
 changes nothing but the record of it. Genuine news may come twice, late and in any order, and is always answered 2xx;
-what still counts, the use case knows. Where no provider is set up, there is nothing here.
+what still counts, the use case knows. Where no provider is set up, nobody can have signed it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from push_service.frontends import http
 from push_service.frontends.http import Networks, Route
 from push_service.model import errors
 from push_service.model.decision import Actor, Audit, AuditKind
-from push_service.model.errors import InvalidSignature, NotFound, ServiceError, StoreUnavailable
+from push_service.model.errors import InvalidSignature, ServiceError, StoreUnavailable
 from push_service.model.ids import MessageId
 from push_service.model.policy import Rate
 from push_service.model.throttle import Charge
@@ -133,9 +133,9 @@ class TelephonyFrontend:
         return web.Response(status=204)
 
     async def _news(self, request: web.Request) -> tuple[Webhooks, _News]:
-        """The request, if it is the provider's. Raises NotFound, InvalidSignature, and what reading a body raises."""
+        """The request, if it is the provider's. Raises InvalidSignature, and what reading a body raises."""
         if self._webhooks is None:
-            raise NotFound
+            raise InvalidSignature
         body = await http.read_bytes(request)
         form = _form(body)
         url = self._public_url + request.raw_path

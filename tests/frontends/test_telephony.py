@@ -176,12 +176,13 @@ async def test_a_machine_hears_nothing_where_nobody_waits(provider: Provider) ->
     assert said(await provider.post(path("voice", ""), fields(AnsweredBy="human")))
 
 
-async def test_where_no_provider_is_set_up_there_is_nothing_here(tmp_path: Path) -> None:
+async def test_where_no_provider_is_set_up_nobody_can_have_signed(tmp_path: Path) -> None:
     service = Service(tmp_path)
     await service.start()
     try:
         async with service.session() as session:
-            assert (await Provider(service, session).post(path(), token=""))[0] == 404
+            assert (await Provider(service, session).post(path(), token=""))[0] == 403
+        assert "webhook.refused" not in service.log
     finally:
         assert await service.stop() == 0
 

@@ -5,9 +5,9 @@
     python -m mobile_stub world [--listen HOST:PORT] [--state DIR]
     python -m mobile_stub phone --activate URI [--behaviour verify] [--after SECONDS] [--number N] [--once]
 
-`world` prints a line with its address when it is ready, and two settings by which a service sends through its Firebase;
-`phone` one line a prompt. Both end cleanly on SIGINT and
-SIGTERM. Exit codes: 0 done, 1 refused or failed (one line on stderr), 2 usage.
+`world` prints a line with its address when it is ready, and the settings by which a service sends through its Firebase
+and its telephone company; `phone` one line a prompt. Both end cleanly on SIGINT and SIGTERM. Exit codes: 0 done,
+1 refused or failed (one line on stderr), 2 usage.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mobile_stub", description="Phones to try a verification service with.")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    everything = commands.add_parser("world", help="phones and Firebase on one port, with a page to watch and press")
+    everything = commands.add_parser("world", help="phones, Firebase and a telephone company on one port, with a page")
     everything.add_argument("--listen", type=_host_and_port, default=(LOOPBACK, 0), metavar="HOST:PORT")
     everything.add_argument("--state", type=Path, metavar="DIR", help="keep the phones here for the next time")
 
@@ -101,6 +101,8 @@ async def _world(options: argparse.Namespace) -> None:
         _say(f"mobile_stub world listening on {running.url}")
         _say(f"PUSH_SERVICE_FIREBASE__CREDENTIALS={running.credentials}")
         _say(f"PUSH_SERVICE_FIREBASE__BASE_URL={running.url}")
+        for name, value in running.carrier.settings(running.url).items():
+            _say(f"PUSH_SERVICE_{name}={value}")
         await asyncio.Event().wait()
 
 

@@ -6,11 +6,12 @@ tests (`Faults.add`) or over HTTP (`firebase_routes.py`), asked at each request 
 
 from __future__ import annotations
 
-import time
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 import msgspec
+
+from mobile_stub.instructions import Instruction, Instructions
 
 FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
@@ -45,14 +46,12 @@ class Endpoint(StrEnum):
     TOKEN = "token"  # noqa: S105 - the endpoint's name
 
 
-class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One instruction. `token` None means every phone; `times` and `seconds` None mean until it is taken back."""
+class Fault(Instruction, kw_only=True, forbid_unknown_fields=True):
+    """One instruction. `token` None means every phone."""
 
     kind: FaultKind
     endpoint: Endpoint = Endpoint.SEND
     token: str | None = None
-    times: int | None = None
-    seconds: float | None = None
     retry_after: int | None = None
     """The Retry-After header of the refusal, in seconds."""
     late: float = 1.0
@@ -77,35 +76,12 @@ ANSWERS: Final[dict[FaultKind, Answer]] = {
 }
 
 
-class Faults:
+class Faults(Instructions[Fault]):
     """The instructions in force, oldest first."""
-
-    def __init__(self) -> None:
-        self._given: list[tuple[Fault, float]] = []
-
-    def add(self, fault: Fault) -> None:
-        """Misbehave like this from now on."""
-        until = float("inf") if fault.seconds is None else time.monotonic() + fault.seconds
-        self._given.append((fault, until))
-
-    def clear(self) -> None:
-        """Behave."""
-        self._given.clear()
-
-    def listed(self) -> tuple[Fault, ...]:
-        """What is in force now, with the times that are left."""
-        now = time.monotonic()
-        self._given = [(fault, until) for fault, until in self._given if now < until and fault.times != 0]
-        return tuple(fault for fault, _ in self._given)
 
     def next(self, endpoint: Endpoint, token: str | None = None) -> Fault | None:
         """What is to go wrong with this request, if anything; counts it."""
-        for fault in self.listed():
-            if fault.endpoint is endpoint and fault.token in {None, token}:
-                if fault.times is not None:
-                    fault.times -= 1
-                return fault
-        return None
+        return self.take(lambda fault: fault.endpoint is endpoint and fault.token in {None, token})
 
 
 class _Violation(msgspec.Struct, frozen=True):

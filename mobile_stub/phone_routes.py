@@ -24,10 +24,12 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from mobile_stub.carrier import Carrier
+from mobile_stub.carrier_views import HandsetView
 from mobile_stub.errors import ActivationUriError, PhoneError, RefusedError, UnreachableError
 from mobile_stub.proofs import Decision
 from mobile_stub.shelf import NoSuchPhone, NoSuchPrompt, Shelf
-from mobile_stub.views import ActivatePhone, Trouble, TypedNumber
+from mobile_stub.views import ActivatePhone, Trouble, TypedNumber, WorldView
 
 Body = TypeVar("Body")
 
@@ -36,10 +38,13 @@ EVENT_COMMENT_SECONDS = 15.0
 
 
 class PhoneRoutes:
-    """Handlers over one shelf. `closing` is set when the world ends, so that event streams end too."""
+    """Handlers over one shelf, and a look at the phones of a carrier.
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    `closing` is set when the world ends, so that event streams end too.
+    """
+
+    def __init__(self, shelf: Shelf, carrier: Carrier) -> None:
+        self._shelf, self._carrier = shelf, carrier
         self._closing = asyncio.Event()
 
     def add_to(self, app: web.Application) -> None:
@@ -67,7 +72,7 @@ class PhoneRoutes:
 
     async def phones(self, _: web.Request) -> web.StreamResponse:
         """All screens."""
-        return _json(self._shelf.view())
+        return _json(self._view())
 
     async def phone(self, request: web.Request) -> web.StreamResponse:
         """One screen: as a page for browsers, as JSON for the rest."""
@@ -124,7 +129,7 @@ class PhoneRoutes:
         try:
             while not closing.done():
                 seen = self._shelf.changes.number
-                await stream.write(b"event: world\ndata: " + msgspec.json.encode(self._shelf.view()) + b"\n\n")
+                await stream.write(b"event: world\ndata: " + msgspec.json.encode(self._view()) + b"\n\n")
                 change = asyncio.ensure_future(self._shelf.changes.after(seen))
                 try:
                     while not (change.done() or closing.done()):
@@ -140,6 +145,10 @@ class PhoneRoutes:
         finally:
             closing.cancel()
         return stream
+
+    def _view(self) -> WorldView:
+        handsets = tuple(HandsetView.of(each) for each in self._carrier.handsets())
+        return msgspec.structs.replace(self._shelf.view(), handsets=handsets)
 
     async def _answer(self, request: web.Request, decision: Decision, number: str | None = None) -> web.StreamResponse:
         held = self._shelf.phone(request.match_info["phone"])

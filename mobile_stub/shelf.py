@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from mobile_stub.changes import Changes
 from mobile_stub.errors import LineClosedError, LineReplacedError, PhoneError, UnknownDeviceError, UntrustedPromptError
 from mobile_stub.phone import Phone
 from mobile_stub.proofs import Decision
@@ -39,26 +40,6 @@ class NoSuchPhone(PhoneError):
 
 class NoSuchPrompt(PhoneError):
     """The phone shows no prompt of this id that can be answered."""
-
-
-class Changes:
-    """A counter to wait on: whoever looked at number n waits until it is another one."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self._bell = asyncio.Event()
-
-    def ring(self) -> None:
-        """Something is different now."""
-        self.number += 1
-        self._bell.set()
-        self._bell = asyncio.Event()
-
-    async def after(self, seen: int) -> int:
-        """The present number, as soon as it isn't `seen`."""
-        while self.number == seen:
-            await self._bell.wait()
-        return self.number
 
 
 @dataclass(slots=True)

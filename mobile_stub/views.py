@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
+from mobile_stub.carrier_views import HandsetView
 from mobile_stub.line import LineState
 from mobile_stub.wire import Challenge, Confirm, Outcome, WithdrawalReason
 
@@ -85,10 +86,14 @@ class PhoneView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorldView(msgspec.Struct, frozen=True, kw_only=True):
-    """All phones; `now` is the world's clock, by which a page tells how long a prompt has left."""
+    """All phones, and those that texts and calls reach.
+
+    `now` is the world's clock, by which a page tells how long a prompt has left.
+    """
 
     now: datetime
     phones: tuple[PhoneView, ...]
+    handsets: tuple[HandsetView, ...] = ()
 
 
 class ActivatePhone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

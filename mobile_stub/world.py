@@ -1,4 +1,4 @@
-"""The outside world on one port: phones, with a page to watch and press, and the push network that wakes them.
+"""The outside world on one port: phones with a page to watch and press, their push network, the telephone company.
 
 Reads as a parts list: each part keeps its own things, adds its own routes and is opened and closed with the rest. Run
 by `python -m mobile_stub world` and, inside other programs, with `async with world(...)`.
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from mobile_stub.carrier import Carrier
+from mobile_stub.carrier_routes import CarrierRoutes
 from mobile_stub.firebase import Firebase
 from mobile_stub.firebase_routes import FirebaseRoutes
 from mobile_stub.guard import Guard
@@ -39,6 +41,7 @@ class World:
     firebase: Firebase
     credentials: Path
     """The service-account file by which a service sends through this world's Firebase."""
+    carrier: Carrier
 
     def page_of(self, phone_id: str) -> str:
         """The address of one phone's page."""
@@ -47,12 +50,17 @@ class World:
 
 @asynccontextmanager
 async def world(
-    host: str = LOOPBACK, port: int = 0, *, folder: Path | None = None, setup: Setup = ORDINARY
+    host: str = LOOPBACK,
+    port: int = 0,
+    *,
+    folder: Path | None = None,
+    setup: Setup = ORDINARY,
+    pace: float | None = 1.0,
 ) -> AsyncIterator[World]:
     """Run a world; port 0 takes a free one. `folder` keeps its phones for the next time.
 
-    `setup` is how its phones run; they are woken by its `firebase`, or else the world's own. OSError if the
-    address is taken.
+    `setup` is how its phones run; they are woken by its `firebase`, or else the world's own. `pace` is
+    how long a second of a telephone call lasts; None: no longer than anyone takes. OSError if the address is taken.
     """
     async with AsyncExitStack() as parts:
         app = web.Application()
@@ -67,7 +75,11 @@ async def world(
         FirebaseRoutes(firebase, credentials).add_to(app)
 
         shelf = Shelf(folder, dataclasses.replace(setup, firebase=firebase))
-        PhoneRoutes(shelf).add_to(app)
+        carrier = Carrier(shelf.changes, pace=pace)
+        carrier.add_to(app)
+        parts.push_async_callback(carrier.close)
+        CarrierRoutes(carrier).add_to(app)
+        PhoneRoutes(shelf, carrier).add_to(app)
         parts.push_async_callback(shelf.close)
         await shelf.open()
 
@@ -77,7 +89,7 @@ async def world(
         await web.TCPSite(runner, host, port).start()
         url = _address(host, runner)
         firebase.write_account(credentials, url)
-        yield World(url, shelf, firebase, credentials)
+        yield World(url, shelf, firebase, credentials, carrier)
 
 
 def _address(host: str, runner: web.AppRunner) -> str:

@@ -34,12 +34,14 @@ from push_service.frontends.operations import OperationsFrontend
 from push_service.frontends.pages import PagesFrontend
 from push_service.frontends.settings import SettingsFrontend
 from push_service.frontends.sign_in import SignInFrontend
+from push_service.frontends.telephony import TelephonyFrontend
 from push_service.housekeeping import Housekeeping
 from push_service.model.errors import ServiceError
 from push_service.observability import set_up_logs
 from push_service.ports import APPLICATIONS, SIGNING_KEYS
 from push_service.pulse import Pulse
 from push_service.store.sqlite import SqliteStore
+from push_service.telephony import OpenTelephony, opened_telephony
 from push_service.verifier import Verifier
 from push_service.waits import Waits
 from push_service.waking import Waking, opened_waking
@@ -58,10 +60,16 @@ LINGERING_SECONDS = 2.0
 class Server:
     """The parts that listen, around a core."""
 
-    def __init__(self, core: Core, waking: Waking | None = None, seat: Seat | None = None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        waking: Waking | None = None,
+        telephony: OpenTelephony | None = None,
+        seat: Seat | None = None,
+    ) -> None:
         """Wire the front-ends, for one process alone or for one of several workers.
 
-        Without `waking` no phone is woken: it connects, or asks.
+        Without `waking` no phone is woken: it connects, or asks. Without `telephony` there are no texts and no calls.
         """
         self.core, self.waking = core, waking
         self.siblings = None if seat is None else Siblings(seat, core.metrics.text, core.metrics.sibling_missed)
@@ -118,6 +126,13 @@ class Server:
             *SettingsFrontend(
                 core.registrar, core.recovery, idempotency, public_url=core.public_url, proxies=proxies
             ).routes(),
+            *TelephonyFrontend(
+                core.decisions,
+                store,
+                telephony.webhooks if telephony else None,
+                public_url=core.public_url,
+                proxies=proxies,
+            ).routes(),
             *EnrolmentFrontend(
                 core.enroller, core.registrar, idempotency, public_url=core.public_url, proxies=proxies
             ).routes(),
@@ -140,7 +155,15 @@ class Server:
             self.app
         )
         self.app.router.add_route("OPTIONS", cors.PATTERN, cors.preflight(core.applications))
-        metrics = core.metrics
+        self._measure(telephony)
+        for part in (waking, telephony):
+            if part:
+                self.operations.alarm_by(part.alarms)
+
+    def _measure(self, telephony: OpenTelephony | None) -> None:
+        """Levels that are asked for when they are measured."""
+        core, waking = self.core, self.waking
+        metrics, store, bus = core.metrics, core.store, core.bus
         metrics.gauge("device_sockets", "Devices connected.", lambda: self.sockets.open)
         metrics.gauge("event_loop_lag_seconds", "By how much the event loop is late.", lambda: self.pulse.lag)
         metrics.gauge("begins_under_way", "Sign-ins being begun.", lambda: self.gate.under_way)
@@ -160,8 +183,17 @@ class Server:
             "push_circuit_open", "1 while the push network is left alone.", lambda: waking.circuit_open if waking else 0
         )
         metrics.gauge("push_alarm", "1 while an operator has to look.", lambda: bool(waking and waking.alarms()))
-        if waking:
-            self.operations.alarm_by(waking.alarms)
+        metrics.gauge(
+            "messages_held", "Texts and calls that are being handed over.", lambda: telephony.held if telephony else 0
+        )
+        metrics.gauge(
+            "telephony_circuit_open",
+            "1 while the telephony provider is left alone.",
+            lambda: telephony.circuit_open if telephony else 0,
+        )
+        metrics.gauge(
+            "telephony_alarm", "1 while an operator has to look.", lambda: bool(telephony and telephony.alarms())
+        )
 
     def leave(self) -> None:
         """Not ready any more. Everything else goes on, until a proxy has noticed."""
@@ -198,7 +230,8 @@ async def serve(settings: Settings, seat: Seat | None = None) -> None:
         orders = stack.enter_context(orders_alone(address, settings.drain_seconds) if seat is None else orders_at(seat))
         core = await stack.enter_async_context(open_core(settings, port=address.port, logged=True))
         waking = await opened_waking(stack, core)
-        server = Server(core, waking, seat)
+        telephony = await opened_telephony(stack, core)
+        server = Server(core, waking, telephony, seat)
         if server.siblings is not None:
             await stack.enter_async_context(server.siblings.giving())
         await stack.enter_async_context(core.bus.attach(APPLICATIONS, core.applications.changed))
@@ -225,16 +258,16 @@ async def serve(settings: Settings, seat: Seat | None = None) -> None:
             asyncio.create_task(server.pulse.run()),
             asyncio.create_task(_refresh_keys(core.keyring, keys_rung)),
         ]
-        if waking:
-            tasks.append(asyncio.create_task(waking.run()))
+        outboxes = [each for each in (waking, telephony) if each]
+        tasks += [asyncio.create_task(each.run()) for each in outboxes]
         stack.push_async_callback(_end, tasks)
         orders.ready()
         _calm_the_collector()
         await orders.leave.wait()
         server.leave()
         await orders.end.wait()
-        if waking:
-            waking.drain()
+        for each in outboxes:
+            each.drain()
         await site.stop()
         server.waits.drain()
         await server.sockets.close_all()

@@ -14,8 +14,9 @@ from push_service.model.challenge import Challenge, ChallengeState
 from push_service.model.decision import Decision
 from push_service.model.ids import SignInId
 from push_service.model.instant import Instant, seconds_between
+from push_service.model.message import Via
 from push_service.model.sign_in import SignIn
-from push_service.ports import WakeReport
+from push_service.ports import SendReport, WakeReport
 
 _HOPS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _PEOPLE = (1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 90, 120, 300, 900)
@@ -43,6 +44,9 @@ class Funnel(Hops):
         self._answers = counter("answers", "Phones' answers that decided, by their outcome.", "outcome")
         self._sent = counter("prompts_sent", "Prompts sent over sockets.")
         self._woken = counter("wakes", "Wake-ups tried, by what came of them.", "outcome", "code")
+        self._handed_over = counter(
+            "messages_sent", "Texts and calls handed over, by what came of them.", "via", "outcome", "code"
+        )
         self._received = counter("prompts_received", "Prompts that a phone said it shows.")
         self._told = counter("browsers_told", "Waits that ended with the outcome, by state.", "state")
         self._refused = counter("errors_answered", "Refusals over HTTP and sockets, by error code.", "code")
@@ -50,6 +54,7 @@ class Funnel(Hops):
         self._password_seconds = histogram("password_seconds", "Time to check a password, its wait in line included.")
         self._sent_seconds = histogram("prompt_sent_seconds", "From a challenge to its prompt on a socket.")
         self._woken_seconds = histogram("wake_seconds", "From a call to the push network to its answer.")
+        self._handed_over_seconds = histogram("message_seconds", "From a text or call to the provider's answer.")
         self._answered_seconds = histogram("prompt_answered_seconds", "From a challenge to its answer.", _PEOPLE)
         self._told_seconds = histogram("outcome_told_seconds", "From an outcome to the browser that waits for it.")
         self._decision_seconds = histogram("decision_seconds", "Time to decide: queue, rule and commit.")
@@ -83,6 +88,11 @@ class Funnel(Hops):
         self._woken.labels(report.outcome.value, report.code).inc()
         if sign_in_id is not None:
             self._woken_seconds.observe(seconds)
+
+    def handed_over(self, via: Via, report: SendReport, seconds: float) -> None:
+        """See Hops."""
+        self._handed_over.labels(via.value, report.outcome.value, report.code).inc()
+        self._handed_over_seconds.observe(seconds)
 
     def received(self, challenge: Challenge) -> None:
         """See Hops."""

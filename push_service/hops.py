@@ -14,8 +14,9 @@ from push_service.model.challenge import Challenge
 from push_service.model.decision import Decision
 from push_service.model.ids import SignInId
 from push_service.model.instant import Instant
+from push_service.model.message import Via
 from push_service.model.sign_in import SignIn
-from push_service.ports import WakeReport
+from push_service.ports import SendReport, WakeReport
 
 
 class PasswordVerdict(StrEnum):
@@ -51,6 +52,9 @@ class Hops:
 
     def woken(self, sign_in_id: SignInId | None, report: WakeReport, seconds: float) -> None:
         """A push network was asked to wake a phone, and took so long; no sign-in where it was not even asked."""
+
+    def handed_over(self, via: Via, report: SendReport, seconds: float) -> None:
+        """A text or call was handed over to the provider, or was not, and that took so long."""
 
     def received(self, challenge: Challenge) -> None:
         """A phone said that it shows the prompt."""

@@ -14,8 +14,9 @@ from push_service.model.challenge import Challenge
 from push_service.model.decision import Decision
 from push_service.model.ids import SignInId
 from push_service.model.instant import Instant
+from push_service.model.message import Via
 from push_service.model.sign_in import SignIn
-from push_service.ports import WakeReport
+from push_service.ports import SendReport, WakeReport
 
 _log = structlog.get_logger()
 
@@ -47,6 +48,10 @@ class Journal(Hops):
     def woken(self, sign_in_id: SignInId | None, report: WakeReport, seconds: float) -> None:
         """See Hops. The waker tells of it."""
         self._inner.woken(sign_in_id, report, seconds)
+
+    def handed_over(self, via: Via, report: SendReport, seconds: float) -> None:
+        """See Hops. WatchedTelephony tells of it."""
+        self._inner.handed_over(via, report, seconds)
 
     def received(self, challenge: Challenge) -> None:
         """See Hops."""

@@ -105,7 +105,12 @@ class Metrics:
                 self._begun.labels(code).inc()
             case AuditKind.SIGN_IN_OUTCOME:
                 self._outcomes.labels(code, audit.data.get("reason", "")).inc()
-            case AuditKind.SIGN_IN_REFUSED | AuditKind.ANSWER_REFUSED | AuditKind.ACTIVATION_REFUSED:
+            case (
+                AuditKind.SIGN_IN_REFUSED
+                | AuditKind.ANSWER_REFUSED
+                | AuditKind.ACTIVATION_REFUSED
+                | AuditKind.WEBHOOK_REFUSED
+            ):
                 self._refusals.labels(audit.kind.value, code).inc()
             case AuditKind.FRAUD_REPORTED:
                 self._fraud.inc()

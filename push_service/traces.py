@@ -43,8 +43,9 @@ from push_service.model.challenge import Challenge
 from push_service.model.decision import Decision
 from push_service.model.ids import SignInId
 from push_service.model.instant import Instant
+from push_service.model.message import Via
 from push_service.model.sign_in import SignIn
-from push_service.ports import WakeReport
+from push_service.ports import SendReport, WakeReport
 
 QUEUE = 4096
 EXPORT_EVERY_SECONDS = 1.0
@@ -133,6 +134,10 @@ class Traces(Hops):
         self._inner.woken(sign_in_id, report, seconds)
         if sign_in_id is not None:
             self._step("wake", sign_in_id, seconds, {_OUTCOME: report.outcome.value, _CODE: report.code})
+
+    def handed_over(self, via: Via, report: SendReport, seconds: float) -> None:
+        """See Hops. It knows of no sign-in."""
+        self._inner.handed_over(via, report, seconds)
 
     def received(self, challenge: Challenge) -> None:
         """See Hops."""

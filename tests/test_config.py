@@ -86,6 +86,8 @@ def test_an_empty_variable_is_an_unset_one(environment: Callable[..., Settings])
         ("ARGON2__MEMORY_KIB", "65536", "65536"),
         ("FIREBASE__CREDENTIALS", "/etc/firebase.json", "/etc/firebase.json"),
         ("TELEPHONY__FROM", "+441632960123", "+441632960123"),
+        ("TELEPHONY__PROVIDER", "Webhook", "webhook"),
+        ("TELEPHONY__LIMIT_TOTAL", "5/1h,20/1d", "5/1h,20/1d"),
         ("DATABASE_URL", "sqlite:////var/lib/x.db", "sqlite:////var/lib/x.db"),
     ],
 )
@@ -140,6 +142,12 @@ def test_a_value_is_read_and_shown(environment: Callable[..., Settings], name: s
         ("POLICY__PROMPTS_UNANSWERED", ",", "must be one or more rates"),
         ("POLICY__NUMBER_DIGIT", "2", "there is no such setting"),
         ("POLICY", "2", "is a group of settings"),
+        ("TELEPHONY__PROVIDER", "pigeon", "must be 'twilio' or 'webhook'"),
+        ("TELEPHONY__FROM", "+1 (555) 0100", "must be a number such as"),
+        ("TELEPHONY__CALL_FROM", "Contoso", "must be a number such as"),
+        ("TELEPHONY__LANGUAGE", "tlh", "must be 'en' or 'de'"),
+        ("TELEPHONY__LIMIT_TOTAL", "lots", "is not a rate such as 30/5m"),
+        ("TELEPHONY__TIMEOUT_SECONDS", "60", "must be less than or equal to 10"),
     ],
 )
 def test_a_mistake_is_told_in_one_line_that_begins_with_the_setting(
@@ -198,7 +206,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     "text",
     [
         f'encryption_key = "{KEY}"\n',
-        '[telephony]\nauth_token = "secret"\n',
+        '[telephony]\naccount_sid = "AC1"\nauth_token = "secret"\nfrom = "+441632960123"\n',
         'bus_url = "redis://:secret@localhost"\n',
         'database_url = "postgresql://service:secret@db/push_service"\n',
     ],
@@ -224,8 +232,9 @@ def test_a_service_account_must_not_be_for_everyone(environment: Callable[..., S
 def test_secrets_are_masked_when_shown_and_never_repeated_in_a_mistake(environment: Callable[..., Settings]) -> None:
     settings = environment(
         ENCRYPTION_KEY=KEY,
+        TELEPHONY__ACCOUNT_SID="AC1",
         TELEPHONY__AUTH_TOKEN="hush-hush",
-        TELEPHONY__BASE_URL="http://a:pass-word@b",
+        TELEPHONY__FROM="+441632960123",
         BUS_URL="redis+cluster://ringer:pass-word@one:7000,two",
         DATABASE_URL="postgresql://service:hush-hush@db/push_service",
     )
@@ -323,3 +332,41 @@ def test_the_example_file_is_valid_and_names_every_setting(tmp_path: Path) -> No
         else:
             named.add(f"PUSH_SERVICE_{section}{line.partition('=')[0].strip()}".upper())
     assert named == shown.keys()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"AUTH_TOKEN": "secret"}, "ACCOUNT_SID and FROM must be given"),
+        ({"AUTH_TOKEN": "secret", "FROM": "+441632960123"}, "ACCOUNT_SID must be given"),
+        ({"AUTH_TOKEN": "secret", "PROVIDER": "webhook"}, "BASE_URL must be given"),
+        ({"BASE_URL": "https://api.example.org/path"}, "BASE_URL: an address with nothing after the host"),
+        ({"BASE_URL": "http://api.example.org"}, "BASE_URL: plain http is only for loopback"),
+        ({"BASE_URL": "https://a:b@api.example.org/x", "PROVIDER": "webhook"}, "must not carry a user name"),
+    ],
+)
+def test_half_a_telephony_provider_is_none(
+    environment: Callable[..., Settings], given: dict[str, str], said: str
+) -> None:
+    with pytest.raises(InvalidSettings, match=r"TELEPHONY") as refused:
+        environment(**{f"TELEPHONY__{name}": value for name, value in given.items()})
+    assert said in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_calls_come_from_a_number_and_a_gateway_has_a_whole_address(environment: Callable[..., Settings]) -> None:
+    def options(**given: str) -> tuple[str, str, str]:
+        section = environment(**{f"TELEPHONY__{name}": value for name, value in given.items()}).telephony
+        made = section.to_options("https://id.example.org", 0)
+        assert made is not None
+        assert section.is_set_up
+        return made.sender, made.caller, made.base_url
+
+    account = {"ACCOUNT_SID": "AC1", "AUTH_TOKEN": "secret"}
+    assert options(**account, FROM="+441632960123") == ("+441632960123", "+441632960123", "https://api.twilio.com")
+    named = options(**account, FROM="Contoso", CALL_FROM="+441632960124")
+    assert named[:2] == ("Contoso", "+441632960124")
+    assert options(**account, FROM="Contoso")[1] == ""
+    gateway = {"PROVIDER": "webhook", "AUTH_TOKEN": "secret", "ACCOUNT_SID": "", "FROM": "", "CALL_FROM": ""}
+    assert options(**gateway, BASE_URL="https://gateway.example.org/send")[2] == "https://gateway.example.org/send"
+    assert options(**gateway, BASE_URL="https://gateway.example.org")[2] == "https://gateway.example.org"

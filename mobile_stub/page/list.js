@@ -17,26 +17,39 @@ export function listView(screen) {
       location.hash = phone.id;
     });
   });
-  return ({ phones }) => {
+  return ({ phones, handsets }) => {
     parts.empty.hidden = phones.length > 0;
     parts.phones.replaceChildren(...phones.map(entry));
+    parts.numbers.hidden = handsets.length === 0;
+    parts.handsets.replaceChildren(...handsets.map(number));
   };
 }
 
 function entry(phone) {
+  const waiting = phone.prompts.filter((prompt) => prompt.state === "waiting").length;
+  const about = [phone.username, phone.asleep ? ASLEEP : LINE[phone.line]].filter(Boolean).join(" · ");
+  return line(phone.id, phone.name, about, waiting > 0 ? `${waiting} waiting` : "");
+}
+
+function number(handset) {
+  const texts = handset.texts.length;
+  const ringing = handset.calls.some((call) => call.state === "ringing");
+  return line(handset.number, handset.number, texts === 1 ? "1 text" : `${texts} texts`, ringing ? "Ringing" : "");
+}
+
+function line(id, title, text, badge) {
   const item = document.createElement("li");
   const link = document.createElement("a");
   const name = document.createElement("b");
   const about = document.createElement("span");
-  const waiting = phone.prompts.filter((prompt) => prompt.state === "waiting").length;
-  link.href = `#${phone.id}`;
-  say(name, phone.name);
-  say(about, [phone.username, phone.asleep ? ASLEEP : LINE[phone.line]].filter(Boolean).join(" · "));
+  link.href = `#${id}`;
+  say(name, title);
+  say(about, text);
   link.append(name, about);
-  if (waiting > 0) {
+  if (badge) {
     const count = document.createElement("span");
     count.className = "count";
-    count.textContent = `${waiting} waiting`;
+    count.textContent = badge;
     link.append(count);
   }
   item.append(link);

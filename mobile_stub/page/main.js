@@ -1,5 +1,6 @@
 // Which view the address asks for, kept true by what the world says.
 
+import { handsetView } from "./handset.js";
 import { listView } from "./list.js";
 import { phoneView } from "./phone.js";
 import { watch } from "./world.js";
@@ -16,7 +17,8 @@ function wantedPhone() {
 
 function show() {
   const id = wantedPhone();
-  update = id ? phoneView(screen, id) : listView(screen);
+  if (id.startsWith("+")) update = handsetView(screen, id);
+  else update = id ? phoneView(screen, id) : listView(screen);
   if (latest) update(latest);
 }
 

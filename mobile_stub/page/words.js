@@ -32,7 +32,7 @@ const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 /** Text that came from outside, with nothing hidden in it. */
 export const plain = (text) => text.replace(HIDDEN, "\uFFFD");
 
-const time = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+export const time = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 /** The facts by which a person judges a sign-in, as pairs of name and value; what isn't known is left out. */
 export function facts(prompt) {
@@ -53,6 +53,17 @@ export function duration(seconds) {
 }
 
 export const LINE = { connected: "Connected", connecting: "Connecting…", closed: "Off" };
+
+/** How a call stands. */
+export const CALL = {
+  ringing: "Incoming call",
+  "in-progress": "On a call",
+  completed: "Call ended",
+  busy: "Call declined",
+  "no-answer": "Missed call",
+  failed: "Call failed",
+  canceled: "Missed call",
+};
 
 /** In place of the line, while the app is closed. */
 export const ASLEEP = "Asleep";

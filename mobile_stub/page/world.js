@@ -37,6 +37,12 @@ export const deny = (id, promptId) => send("POST", `${prompt(id, promptId)}/deny
 export const reportFraud = (id, promptId) => send("POST", `${prompt(id, promptId)}/fraud`);
 export const dismiss = (id, promptId) => send("DELETE", prompt(id, promptId));
 
+const call = (id) => `/carrier/calls/${encodeURIComponent(id)}`;
+
+export const answerCall = (id) => send("POST", `${call(id)}/answer`, {});
+export const pressKeys = (id, keys) => send("POST", `${call(id)}/press`, { keys });
+export const hangUp = (id) => send("POST", `${call(id)}/hang-up`);
+
 /** Call `changed` with all screens, now and after every change; `lost` with whether the world is out of reach. */
 export function watch(changed, lost) {
   const stream = new EventSource("/events");

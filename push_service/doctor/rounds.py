@@ -12,6 +12,7 @@ from push_service.doctor.machine import OpenFiles, PasswordCost, StoreClock, Unr
 from push_service.doctor.places import DataDirectory, EncryptionKey, ours
 from push_service.doctor.records import Records, records_of
 from push_service.doctor.sqlite import SqliteDurable, SqliteSchema, SqliteSpace, SqliteWritable
+from push_service.doctor.telephony import telephony_checks
 
 
 def checks(settings: Settings) -> Sequence[Check]:
@@ -30,6 +31,7 @@ def checks(settings: Settings) -> Sequence[Check]:
         TrustedProxies(settings),
         FirebaseCredentials(settings),
         *firebase_checks(settings),
+        *telephony_checks(settings),
         PasswordCost(settings),
         OpenFiles(records),
     )

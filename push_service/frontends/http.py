@@ -207,6 +207,11 @@ async def read_body(request: web.Request) -> bytes:
     """The body as bytes. Raises UnsupportedMediaType, BodyTooLarge, InvalidRequest."""
     if request.content_type != JSON or request.charset not in {None, "utf-8", "UTF-8"}:
         raise UnsupportedMediaType
+    return await read_bytes(request)
+
+
+async def read_bytes(request: web.Request) -> bytes:
+    """The body, whatever it is said to be. Raises UnsupportedMediaType, BodyTooLarge, InvalidRequest."""
     if "Content-Encoding" in request.headers:
         raise UnsupportedMediaType("Compressed bodies are not accepted.")
     if request.content_length is not None and request.content_length > MAX_BODY:

@@ -65,6 +65,12 @@ _SECURITY: Document = {
         "scheme": "bearer",
         "description": "The browser_token of a two-step sign-in for `settings`, or a registration token.",
     },
+    "provider_signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Twilio-Signature",
+        "description": "Made by the telephony provider for this address and form; see docs/protocol.md.",
+    },
     "device_proof": {
         "type": "apiKey",
         "in": "header",

@@ -31,7 +31,7 @@ class OperationsFrontend:
     def __init__(self, store: Store, bus: Bus, keyring: Keyring, *, measured: Callable[[], Awaitable[bytes]]) -> None:
         """Report on these parts; `measured` gives the metrics' text."""
         self._store, self._bus, self._keyring, self._measured = store, bus, keyring, measured
-        self._alarms: Callable[[], dict[str, str]] = dict
+        self._alarms: list[Callable[[], dict[str, str]]] = []
         self._draining = False
         self._description: Callable[[], bytes] = lambda: b"{}"
 
@@ -40,8 +40,8 @@ class OperationsFrontend:
         self._draining = True
 
     def alarm_by(self, alarms: Callable[[], dict[str, str]]) -> None:
-        """Show these alarms: parts that don't work, though new work is welcome."""
-        self._alarms = alarms
+        """Show these alarms, too: parts that don't work, though new work is welcome."""
+        self._alarms.append(alarms)
 
     def describe_by(self, description: Callable[[], bytes]) -> None:
         """Say how the OpenAPI document is made, once all routes are known."""
@@ -73,7 +73,9 @@ class OperationsFrontend:
         except ServiceError as refusal:
             failing["store"] = refusal.detail
         # Without the bell everyone hears a few seconds later, and no process is better off than another.
-        degraded = self._alarms() | ({"bus": self._bus.trouble} if self._bus.trouble else {})
+        degraded = {part: told for alarms in self._alarms for part, told in alarms().items()}
+        if self._bus.trouble:
+            degraded["bus"] = self._bus.trouble
         return http.json_reply(Readiness(not failing, failing, degraded), 503 if failing else 200)
 
     async def metrics(self, _: web.Request) -> web.StreamResponse:

@@ -51,6 +51,7 @@ class AuditKind(StrEnum):
     PRIMARY_CHANGED = "method.primary_changed"
     METHOD_DISABLED = "method.disabled"
     METHODS_RESET = "method.all_reset"
+    WEBHOOK_REFUSED = "webhook.refused"
     APP_PASSWORD_ADDED = "app_password.added"  # noqa: S105 - a kind of record
     APP_PASSWORD_REMOVED = "app_password.removed"  # noqa: S105 - a kind of record
     APP_PASSWORD_REFUSED = "app_password.refused"  # noqa: S105 - a kind of record

@@ -8,8 +8,9 @@ and answers 500.
     ├── InvalidRequest 400 ── InvalidAnswer · InvalidActivationCode · InvalidKey
     ├── NotAuthenticated 401 ── InvalidClient · InvalidToken · InvalidProof · UnknownDevice ·
     │                           InvalidCredentials (told to a client's application: InvalidClientCredentials 403)
-    ├── Forbidden 403 ── FreshSignInRequired · OriginNotAllowed · WrongNumber · WrongCode · PurposeNotAllowed ·
-    │                    AppPasswordRequired · TwoStepSignInRequired · AppPasswordNotForAdministration · UserBlocked
+    ├── Forbidden 403 ── FreshSignInRequired · OriginNotAllowed · InvalidSignature · WrongNumber · WrongCode ·
+    │                    PurposeNotAllowed · AppPasswordRequired · TwoStepSignInRequired ·
+    │                    AppPasswordNotForAdministration · UserBlocked
     ├── NotFound 404 ── UnknownChallenge · UnknownMethod · UnknownEnrolment · UnknownAppPassword · UnknownUser ·
     │                   UnknownApplication
     ├── MethodNotAllowed 405
@@ -165,6 +166,13 @@ class OriginNotAllowed(Forbidden):
 
     code = "origin_not_allowed"
     sentence = "Requests from this origin are not accepted here."
+
+
+class InvalidSignature(Forbidden):
+    """News of a text or call that is not signed as the provider signs. Nothing of it was looked at."""
+
+    code = "invalid_signature"
+    sentence = "This is not signed by the telephony provider."
 
 
 class WrongNumber(Forbidden):

@@ -116,7 +116,7 @@ class World:
     async def decide(self, person: Person, rule: Rule[object]) -> None:
         await self._decisions.decide(person.id, rule)
 
-    async def begin(self, person: Person, seconds: float = 120, replaces: Seen | None = None) -> Seen:
+    async def begin(self, person: Person, seconds: int = 120, replaces: Seen | None = None) -> Seen:
         rule = beginning(await self.store.now(), seconds=seconds, replaces=replaces.sign_in.id if replaces else None)
         return await self._decisions.decide(person.id, rule)
 

@@ -80,7 +80,7 @@ async def _by_app(door: Door) -> pyotp.TOTP:
     """An authenticator app of this person, confirmed by the code of the step before: this one's is still to be used."""
     begun = await _begun(door, "/authenticator-apps", {})
     app = pyotp.TOTP(begun["secret"])
-    code = app.at(time.time(), -1)
+    code = app.at(time.time(), counter_offset=-1)
     confirmed = await door.send("POST", f"/authenticator-apps/{begun['id']}/confirm", {"code": code})
     assert confirmed.status == 200, confirmed
     return app
@@ -227,12 +227,12 @@ async def test_an_authenticator_app_is_set_up_by_picture_or_text_and_answers_sig
         path = f"/authenticator-apps/{begun['id']}/confirm"
         for ill_formed in ({"code": "12345"}, {"code": "１２３４５６"}, {}):  # noqa: RUF001 - digits of another script
             assert (await door.send("POST", path, ill_formed)).code == "invalid_request"
-        code = app.at(time.time(), -1)
+        code = app.at(time.time(), counter_offset=-1)
         assert (await door.send("POST", path, {"code": code})).status == 200
         sign_in = await alice.begin()
         chosen = await sign_in.choose(begun["id"])
         assert chosen.body["challenge"]["prompt"] == {"kind": "enter_code", "number": None, "digits": 6}
-        body = await _type(sign_in, app.at(time.time(), 1))
+        body = await _type(sign_in, app.at(time.time(), counter_offset=1))
         assert (body["state"], bool(body["result"])) == ("approved", True)
 
 
@@ -324,7 +324,7 @@ async def test_a_first_sign_in_registers_an_authenticator_app_and_goes_on_with_i
         app = await _by_app(registration(sign_in))
         told = await sign_in.look()
         assert (told["state"], told["challenge"]["prompt"]["kind"]) == ("pending", "enter_code")
-        body = await _type(sign_in, app.at(time.time(), 1))
+        body = await _type(sign_in, app.at(time.time(), counter_offset=1))
         assert (body["state"], bool(body["result"])) == ("approved", True)
         assert (await stored(desk, bob)).state is UserState.ENFORCED
 

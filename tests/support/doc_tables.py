@@ -29,6 +29,7 @@ _WHO = {
     "browser_token": "whoever has the sign-in's `browser_token`",
     "settings_token": "a fresh two-step sign-in for `settings`, or a registration token",
     "device_proof": "an activated device, by its proof",
+    "provider_signature": "the telephony provider, by its signature",
 }
 _PUBLIC = "a page of a registered origin"
 _TITLES = {
@@ -36,6 +37,7 @@ _TITLES = {
     "Devices": "Devices: phones",
     "Settings": "Settings: what a person has registered",
     "Clients": "Clients: programs that can't show a second step",
+    "Telephony": "Telephony: news of texts and calls",
     "Pages": "Pages: not for programs",
     "Operations": "Operations",
 }

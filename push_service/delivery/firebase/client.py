@@ -13,12 +13,12 @@ from typing import Self
 
 import aiohttp
 
+from push_service.delivery.answers import whole
 from push_service.delivery.breaker import Breaker
 from push_service.delivery.firebase import errors, messages
-from push_service.delivery.firebase.answers import whole
 from push_service.delivery.firebase.credentials import AccessTokens, NoToken
-from push_service.delivery.firebase.proxies import proxy_for
 from push_service.delivery.firebase.settings import FirebaseOptions
+from push_service.delivery.proxies import proxy_for
 from push_service.ports import Wake, WakeOutcome, WakeReport
 
 _IN_TROUBLE = frozenset({"unavailable", "internal", "timeout", "connection", "no_token"})

@@ -19,8 +19,8 @@ from firebase_admin import credentials
 from google.auth import transport
 from google.auth.exceptions import GoogleAuthError, TransportError
 
-from push_service.delivery.firebase.answers import whole
-from push_service.delivery.firebase.proxies import proxy_for
+from push_service.delivery.answers import whole
+from push_service.delivery.proxies import proxy_for
 
 PURCHASE_SECONDS = 5.0
 """The longest that one purchase may take, whatever is tried again within it."""

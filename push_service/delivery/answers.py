@@ -1,4 +1,4 @@
-"""Reads an answer from Google whole, and no more of it than an answer of theirs can have."""
+"""Reads the answer of a provider whole, and no more of it than such an answer can have."""
 
 from __future__ import annotations
 

@@ -1,0 +1,37 @@
+"""What stories about texts and calls share: settings to send by a world's company, and people with phones."""
+
+from __future__ import annotations
+
+import msgspec
+
+from mobile_stub.world import World
+from push_service.model import ids
+from push_service.model.challenge import MethodKind
+from push_service.model.decision import Decision, MethodSecret
+from push_service.model.instant import Instant
+from push_service.model.user import Method, Snapshot, User
+from tests.support.people import Office
+
+TARGET = "+XX XXXXXXX89"
+
+
+def telephony_settings(world: World) -> dict[str, str]:
+    """The settings by which a server's texts and calls go to this world's phones."""
+    return world.carrier.settings(world.url)
+
+
+async def give_phone(desk: Office, user: User, kind: MethodKind, number: str) -> Method:
+    """Register a phone, and have it asked first: as if it had been confirmed long ago. `;ext=N` after the number."""
+    method = Method(id=ids.method_id(), kind=kind, target=TARGET)
+
+    def rule(snapshot: Snapshot, now: Instant) -> Decision[None]:
+        del now
+        known = snapshot.user.guard
+        guard = msgspec.structs.replace(
+            known, methods=(*known.methods, method), primary=method.id, ever_registered=True
+        )
+        changed = msgspec.structs.replace(snapshot.user, guard=guard)
+        return Decision(reply=None, user=changed, method_secrets=(MethodSecret(method.id, number),))
+
+    await desk.core.decisions.decide(user.id, rule)
+    return method

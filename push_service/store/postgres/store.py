@@ -32,6 +32,7 @@ from push_service.store.postgres.connections import Connections, Limits, fetch
 from push_service.store.postgres.decider import Decider
 from push_service.store.postgres.follower import Follower
 from push_service.store.postgres.reading import Reading
+from push_service.store.postgres.recent import Recent
 from push_service.store.postgres.schema import migrate
 from push_service.store.postgres.seldom import insert, upsert
 from push_service.store.postgres.statements import PUT_AUDIT, arrays, unnest
@@ -115,10 +116,11 @@ class PostgresStore:
         self._reads = Connections(self._url, readers, seconds)
         self._writes = Connections(self._url, max(1, self._limits.connections - readers), seconds)
         self._follower = Follower(self._reads, self._foreign, learn, self._follow_seconds)
-        self._decider = Decider(self._writes, self._map, self._follower, learn, self._hops)
+        recent = Recent()
+        self._decider = Decider(self._writes, self._map, self._follower, self._clock, learn, recent, self._hops)
         self._throttling = Throttling(self._writes)
         self._proofs: Batcher[Proof, bool] = Batcher(self._spend_proofs, largest=_PROOFS, lanes=1)
-        self._reading = Reading(self._reads, self._map, self._clock)
+        self._reading = Reading(self._reads, self._map, self._clock, learn, recent)
         try:
             await self._follower.begin()
         except BaseException:

@@ -47,10 +47,10 @@ class Follower:
         connections: Connections,
         foreign: Callable[[Sequence[Topic]], None],
         learn: Callable[[Instant], None],
-        seconds: float,
+        pause: Callable[[], float],
     ) -> None:
-        """Look every so many seconds; `foreign` hears what others changed, `learn` the server's clock."""
-        self._connections, self._foreign, self._learn, self._seconds = connections, foreign, learn, seconds
+        """Look again after `pause` seconds; `foreign` hears what others changed, `learn` the server's clock."""
+        self._connections, self._foreign, self._learn, self._pause = connections, foreign, learn, pause
         self._own: dict[DecisionId, None] = {}
         self._seen = ""
 
@@ -79,7 +79,7 @@ class Follower:
         """Follow until cancelled. While the server is away nothing is missed: it is told when it is back."""
         reachable = True
         while True:
-            await asyncio.sleep(self._seconds)
+            await asyncio.sleep(self._pause())
             try:
                 await self._look()
             except TROUBLES as problem:

@@ -1,8 +1,9 @@
 """Private servers behind those that are measured: PostgreSQL, and a Redis for the bus; and how any server is started.
 
 Both are the installed ones, else those in the wheels of the development environment. PostgreSQL runs with its defaults,
-so a commit is on the disk when it is acknowledged. `tests/support/postgres.py` and `tests/support/redis.py` are the
-tests' twins of these: they can hurt their servers, and do not care for the disk. Called by `bench.peer`.
+but for the number of connections; so a commit is on the disk when it is acknowledged. `tests/support/postgres.py` and
+`tests/support/redis.py` are the tests' twins of these: they can hurt their servers, and do not care for the disk.
+Called by `bench.peer` and `bench.scaling`.
 """
 
 import asyncio
@@ -25,6 +26,9 @@ from bench.processes import START_DEADLINE, StartError, free_address, stop
 
 OWNER = "nobody"
 """Whom PostgreSQL runs as where the benchmark is run by root: it refuses to be root."""
+
+CONNECTIONS = 300
+"""How many PostgreSQL takes: a dozen processes that take turns keep theirs open."""
 
 PROBE_EVERY = 0.05
 """Seconds between two looks whether a server answers already."""
@@ -108,6 +112,8 @@ def postgres(databases: Sequence[str]) -> Iterator[Backend]:
             str(port),
             "-k",
             home,
+            "-c",
+            f"max_connections={CONNECTIONS}",
         ]
         log = home / "postgres.log"
         log.touch()

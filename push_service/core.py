@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from push_service.journal import Journal
 from push_service.methods import offered
 from push_service.model.method import Methods
 from push_service.observability import Metrics, log_committed
-from push_service.ports import Bus, Topic
+from push_service.ports import Bus
 from push_service.recovery import Recovery
 from push_service.registrar import Registrar
 from push_service.store import UnsafeDatabase
@@ -80,7 +80,7 @@ async def open_core(settings: Settings, *, port: int | None = None, logged: bool
         bus = await _bus(settings.bus_url, stack)
         hops = await stack.enter_async_context(_hops(settings, metrics)) if logged else Hops()
         try:
-            store = await stack.enter_async_context(_store(settings, sealer, bus.ring_now, hops))
+            store = await stack.enter_async_context(_store(settings, sealer, bus, hops))
         except UnsafeDatabase as problem:
             raise InvalidSettings(f"PUSH_SERVICE_DATABASE_URL: {problem}") from problem
         observers = (metrics.committed, log_committed) if logged else ()
@@ -163,18 +163,19 @@ async def _bus(url: str, stack: AsyncExitStack) -> LocalBus | RedisBus:
 
 
 def _store(
-    settings: Settings, sealer: Sealer, foreign: Callable[[Sequence[Topic]], None], hops: Hops
+    settings: Settings, sealer: Sealer, bus: LocalBus | RedisBus, hops: Hops
 ) -> AbstractAsyncContextManager[ServedStore]:
-    """The store that the settings name; `foreign` hears what other processes change in it."""
+    """The store that the settings name; what other processes change in it rings at this process's bus."""
     if not settings.on_postgres:
-        return SqliteStore(settings.database_file, sealer, foreign=foreign, hops=hops)
+        return SqliteStore(settings.database_file, sealer, foreign=bus.ring_now, hops=hops)
     from push_service.store.postgres import Limits, PostgresStore  # noqa: PLC0415 - not loaded with the embedded store
 
     return PostgresStore(
         settings.database_url,
         sealer,
         limits=Limits(settings.postgres.connections, settings.postgres.statement_seconds),
-        foreign=foreign,
+        foreign=bus.ring_now,
+        belled=lambda: not isinstance(bus, LocalBus) and bus.trouble is None,
         hops=hops,
         allow_asynchronous_commit=settings.postgres.allow_asynchronous_commit,
     )

@@ -43,7 +43,9 @@ SETUPS = (
     Setup("PostgreSQL", postgres=True),
     Setup("PostgreSQL, Redis", postgres=True, redis=True),
     Setup("the same, 2 processes", processes=2, postgres=True, redis=True),
+    Setup("2 times 1 process", processes=2, postgres=True, redis=True, apart=True),
     Setup("the same, 4 processes", processes=4, postgres=True, redis=True),
+    Setup("4 times 1 process", processes=4, postgres=True, redis=True, apart=True),
 )
 _PARTS_DATABASE = "parts"
 
@@ -134,7 +136,7 @@ def run(options: Options, console: Console) -> ScalingResult:
     with ExitStack() as stack:
         folder = stack.enter_context(processes.data_directory())
         with pinned(cores().server):
-            names = [_name_of(place) for place in range(len(setups))]
+            names = [name for place, setup in enumerate(setups) for name in setup.databases(_name_of(place))]
             database = stack.enter_context(postgres([*names, _PARTS_DATABASE]))
             bell = stack.enter_context(redis(folder))
         fleets = list(_fleets(stack, folder, database, bell, setups, people, console))
@@ -169,8 +171,8 @@ def _fleets(
     data = folder / "data"
     everybody = registered(people * max(setup.processes for setup in setups), data, console)
     for place, setup in enumerate(setups):
-        if setup.postgres:
-            copied(data, database, _name_of(place))
+        for name in setup.databases(_name_of(place)):
+            copied(data, database, name)
     for place, setup in enumerate(setups):
         yield stack.enter_context(fleet(setup, data, everybody, database, _name_of(place), bell))
 

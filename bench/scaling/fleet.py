@@ -29,6 +29,14 @@ class Setup:
     processes: int = 1
     postgres: bool = False
     redis: bool = False
+    apart: bool = False
+    """The processes have nothing to do with one another, each with a database of its own: what sharing a core costs."""
+
+    def databases(self, name: str) -> Sequence[str]:
+        """The databases that it needs, derived from a name."""
+        if not self.postgres:
+            return ()
+        return [f"{name}_{place}" for place in range(self.processes)] if self.apart else [name]
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class Fleet:
     def pair(self, number: int) -> Pair:
         """Browsers are dealt out one by one; the phone is at the next process, so at another if there is one."""
         count = len(self.addresses)
+        if self.setup.apart:
+            return service_pair(self.addresses[number % count], self.people.vouching, self.people.persons[number])
         at = self.addresses[number % count], self.addresses[(number + 1 + number // count) % count]
         return service_pair(
             at[0], self.people.vouching, self.people.persons[number], phone_at=at[1], public=self.addresses[0]
@@ -65,16 +75,17 @@ class Fleet:
 
 @contextmanager
 def fleet(setup: Setup, data: Path, people: People, database: Backend, name: str, bell: Backend) -> Iterator[Fleet]:
-    """Start it over this directory, or over the database of this name."""
+    """Start it over this directory, or over the databases of this name."""
     settings: dict[str, str] = {}
-    if setup.postgres:
-        settings["PUSH_SERVICE_DATABASE_URL"] = f"{database.url}/{name}"
+    names = setup.databases(name)
     if setup.redis:
         settings["PUSH_SERVICE_BUS_URL"] = bell.url
     with ExitStack() as stack:
         running: list[processes.Server] = []
-        for _ in range(setup.processes):
-            if running:
+        for place in range(setup.processes):
+            if names:
+                settings["PUSH_SERVICE_DATABASE_URL"] = f"{database.url}/{names[place % len(names)]}"
+            if running and not setup.apart:
                 settings["PUSH_SERVICE_PUBLIC_URL"] = running[0].address.url
             running.append(stack.enter_context(processes.service(data, cores().server, settings)))
         server = replace(

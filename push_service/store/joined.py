@@ -33,6 +33,8 @@ SNAPSHOT_FROM = (
 SNAPSHOT_WIDTH = _CUT_THREE
 SNAPSHOT_USER_ID = _CUT_TWO
 """Where the id of the user stands in a row of `SNAPSHOT`."""
+SNAPSHOT_NAME_KEY = _CUT_TWO + columns.names(columns.USER).index("name_key")
+"""Where the user's key by name stands there."""
 
 _FURTHEST = (
     "(SELECT CASE WHEN min(d.state) = 3 THEN max(d.state) ELSE max(CASE WHEN d.state = 3 THEN 0 ELSE d.state END) END"

@@ -34,8 +34,8 @@ def audit_rows(decision: DecisionId, now: Instant, audit: Sequence[Audit]) -> li
 
 
 def topics_of_decision(user_id: UserId, decision: Decision[object]) -> tuple[Topic, ...]:
-    """What is rung when the decision is durable."""
-    topics = [Topic.sign_in(sign_in.id) for sign_in in decision.sign_ins]
+    """What is rung when the decision is durable. For a sign-in that has just begun nobody can be waiting yet."""
+    topics = [Topic.sign_in(sign_in.id) for sign_in in decision.sign_ins if sign_in.version > 1]
     if (decision.challenges or decision.device or decision.user) and not decision.devices_know:
         topics.append(Topic.user(user_id))
     return tuple(topics)

@@ -262,7 +262,7 @@ async def test_an_answer_that_overtakes_the_look_under_way_does_not_bring_its_pr
 async def test_what_time_ends_is_taken_back_without_a_ring(world: World) -> None:
     alice = await enrol(world.store)
     async with world.screen(alice.phone) as screen:
-        short = await world.begin(alice, seconds=0.3)
+        short = await world.begin(alice, seconds=1)
         long = await world.begin(alice)
         await screen.is_told(asked(short), asked(long), gone("expired", short))
 

@@ -11,6 +11,7 @@ from tests.soak import chaos, drain, durability, expiry, herd, hints, kills, lea
 from tests.soak.chaos.schedule import Episode, Kind, Strike
 from tests.soak.mutants import Mutant
 from tests.soak.story import silent
+from tests.support.deployments import Deployment
 
 pytestmark = pytest.mark.soak
 
@@ -75,8 +76,9 @@ async def test_a_server_stopped_past_a_deadline_approves_nothing_when_it_goes_on
 
 
 @pytest.mark.reliability("R-17")
-async def test_a_herd_of_phones_comes_back_and_no_prompt_is_lost(tmp_path: Path) -> None:
-    report = await herd.run(tmp_path, rounds=100, seed=7, say=silent)
+@pytest.mark.parametrize("deployment", [Deployment.EMBEDDED, Deployment.FLEET], ids=str)
+async def test_a_herd_of_phones_comes_back_and_no_prompt_is_lost(tmp_path: Path, deployment: Deployment) -> None:
+    report = await herd.run(tmp_path, rounds=100, seed=7, say=silent, deployment=deployment)
     assert report.faults == []
 
 

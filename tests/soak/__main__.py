@@ -7,6 +7,7 @@ with the server's data, its log and the history is kept and named.
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import tempfile
@@ -27,6 +28,7 @@ from bench.machine import LimitError, describe
 from tests.soak import chaos, drain, durability, expiry, herd, hints, kills, leaks, races, rolling, undead, wakes
 from tests.soak.durability import NoTracerError
 from tests.soak.story import Report, Story
+from tests.support.deployments import Deployment
 
 _PLACE = re.compile(r"^<!-- soak (?P<name>[\w-]+) -->\n(?P<between>.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
 
@@ -50,6 +52,7 @@ STORIES: Mapping[str, Told] = {
     "rolling": Told(rolling.run, 10, "times everything restarted in turn", "R-14, R-15"),
     "undead": Told(undead.run, 20, "times stopped and continued", "R-16"),
     "herd": Told(herd.run, 5000, "phones", "R-17"),
+    "herd-of-several": Told(functools.partial(herd.run, deployment=Deployment.FLEET), 5000, "phones", "R-17"),
     "expiry": Told(expiry.run, 10, "times everything runs out", "R-19"),
     "hints": Told(hints.run, 100, "sign-ins without a bell", "R-06"),
     "chaos": Told(chaos.run, 3600, "seconds of faults in everything", "R-01 to R-06, R-10, R-16, R-22, R-24"),

@@ -28,6 +28,7 @@ from push_service.store import joined
 from push_service.store.postgres.batching import Batcher
 from push_service.store.postgres.connections import ANSWER_SECONDS, MAX_QUEUED, Connections, fetch
 from push_service.store.postgres.follower import Follower
+from push_service.store.postgres.recent import Read, Recent
 from push_service.store.postgres.seldom import is_seldom, write_alone
 from push_service.store.postgres.statements import READ, Written
 from push_service.store.postgres.trouble import RETRY_SECONDS, TROUBLES, Fate, fate_of, told, unanswered
@@ -49,6 +50,8 @@ class _Job:
     user_id: UserId
     rule: Rule[object]
     charges: Sequence[Charge]
+    recent: Read | None
+    """What to try first, once, instead of reading."""
     unsure: dict[DecisionId, Decision[object]] = field(default_factory=dict)
     """Tries of which it is not known whether they were written: the statement of one may be running yet."""
     unsure_since: str = ""
@@ -71,6 +74,7 @@ class _Try:
     id: DecisionId
     now: Instant
     since: str
+    """A transaction number from before it is sent."""
     snapshot: Snapshot
     decision: Decision[object]
 
@@ -86,12 +90,14 @@ class Decider:
         connections: Connections,
         map_: Rows,
         follower: Follower,
+        clock: Callable[[], Instant],
         learn: Callable[[Instant], None],
+        recent: Recent,
         hops: Hops,
     ) -> None:
-        """Write over these connections; `learn` hears of the server's clock."""
-        self._connections, self._map, self._follower, self._learn = connections, map_, follower, learn
-        self._hops = hops
+        """Write over these connections; `clock` estimates the server's, `learn` hears of it, `recent` was just read."""
+        self._connections, self._map, self._follower = connections, map_, follower
+        self._clock, self._learn, self._recent, self._hops = clock, learn, recent, hops
         self._batcher: Batcher[_Job, Decision[object] | _Lost] = Batcher(
             self._decide, largest=LARGEST_BATCH, lanes=LANES
         )
@@ -114,7 +120,9 @@ class Decider:
         self._outstanding += 1
         try:
             async with asyncio.timeout(ANSWER_SECONDS), self._turn(user_id):
-                return cast("Decision[R]", await self._until_written(_Job(user_id, rule, charges)))
+                return cast(
+                    "Decision[R]", await self._until_written(_Job(user_id, rule, charges, self._recent.take(user_id)))
+                )
         except TimeoutError:
             raise unanswered() from None
         finally:
@@ -143,31 +151,59 @@ class Decider:
 
     async def _decide(self, jobs: Sequence[_Job]) -> list[_Outcome]:
         """One batch: an outcome for each job."""
+        outcomes: dict[int, _Outcome | _Try] = {}
+        for job in jobs:
+            if tried := self._from_recent(job):
+                outcomes[id(job)] = tried
+        outcomes |= await self._from_rows([job for job in jobs if id(job) not in outcomes])
+        tries = [each for each in outcomes.values() if isinstance(each, _Try)]
+        ends = {id(each.job): end for each, end in zip(tries, await self._write(tries), strict=True)}
+        return [ends.get(id(job)) or cast("_Outcome", outcomes[id(job)]) for job in jobs]
+
+    def _from_recent(self, job: _Job) -> _Try | None:
+        """Run the rule on what was just read. What is not going to be written is not believed: None."""
+        recent, job.recent = job.recent, None
+        if recent is None:
+            return None
+        # The estimate may be behind the server's clock, but nothing that was read is of the future.
+        tried = self._try(job, recent.snapshot, max(recent.at, self._clock()))
+        return tried if isinstance(tried, _Try) else None
+
+    async def _from_rows(self, jobs: Sequence[_Job]) -> dict[int, _Outcome | _Try]:
+        """Read, and run the rules."""
+        if not jobs:
+            return {}
         found = await self._connections.use(lambda connection: fetch(connection, READ, [job.user_id for job in jobs]))
         by_user = joined.by_user(found)
         if found:
             self._learn(found[0][joined.SNAPSHOT_WIDTH])
         # Asked after the snapshots were read: what is written by now and not in them fails on the version.
         written = await self._written_after_all(jobs)
-        outcomes: list[_Outcome | _Try] = []
+        outcomes: dict[int, _Outcome | _Try] = {}
         for job in jobs:
             rows_ = by_user.pop(job.user_id, None)
-            outcomes.append(written.get(id(job)) or (self._try(job, rows_) if rows_ else UnknownUser()))
-        tries = [each for each in outcomes if isinstance(each, _Try)]
-        ends = iter(await self._write(tries))
-        return [next(ends) if isinstance(each, _Try) else each for each in outcomes]
+            outcomes[id(job)] = written.get(id(job)) or (self._try_rows(job, rows_) if rows_ else UnknownUser())
+        return outcomes
 
-    def _try(self, job: _Job, found: list[Row]) -> _Try | _Outcome:
-        """Run the rule."""
-        now, since = found[0][joined.SNAPSHOT_WIDTH :]
+    def _try_rows(self, job: _Job, found: list[Row]) -> _Try | _Outcome:
+        now: Instant = found[0][joined.SNAPSHOT_WIDTH]
         try:
             snapshot = joined.snapshot(self._map, found)
+        except Exception as raised:  # noqa: BLE001 - a row that does not open is its user's trouble alone
+            return raised
+        return self._try(job, snapshot, now)
+
+    def _try(self, job: _Job, snapshot: Snapshot, now: Instant) -> _Try | _Outcome:
+        """Run the rule."""
+        try:
             decision = job.rule(snapshot, now)
         except Exception as raised:  # noqa: BLE001 - told to whom it belongs; the neighbours go on
             return raised
         if decision.until is not None and now >= decision.until:
             return StoreUnavailable("The decision came too late to be written.", retry_after=RETRY_SECONDS)
-        return _Try(job, ids.decision_id(), now, since, snapshot, decision) if decision.changes else decision
+        if not decision.changes:
+            return decision
+        return _Try(job, ids.decision_id(), now, self._follower.over, snapshot, decision)
 
     async def _write(self, tries: Sequence[_Try]) -> list[_Outcome]:
         """Write together what can be, and alone what can't."""

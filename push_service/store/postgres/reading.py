@@ -18,9 +18,11 @@ from push_service.model.instant import Instant
 from push_service.model.sign_in import SignIn
 from push_service.model.user import Pending, Snapshot, User
 from push_service.model.view import Seen
-from push_service.store import columns, joined
+from push_service.store import joined
 from push_service.store.postgres.batching import Batcher
 from push_service.store.postgres.connections import ANSWER_SECONDS, Connections, fetch
+from push_service.store.postgres.recent import Read, Recent
+from push_service.store.postgres.statements import READ, READ_NAMED
 from push_service.store.postgres.trouble import unanswered
 from push_service.store.rows import Row, Rows
 
@@ -31,12 +33,6 @@ _JITTER_MILLISECONDS = 20
 _LARGEST, _LANES = 128, 2
 SEEN = f"SELECT {joined.SEEN} FROM {joined.SEEN_FROM} WHERE s.id = ANY($1::text[])"  # noqa: S608
 PENDING = f"SELECT {joined.PENDING} FROM {joined.PENDING_FROM} WHERE c.id = ANY($1::text[])"  # noqa: S608
-SNAPSHOTS = (
-    f"SELECT {joined.SNAPSHOT} FROM {joined.SNAPSHOT_FROM}"  # noqa: S608
-    " WHERE u.id = ANY($1::text[]) ORDER BY s.begun_at"
-)
-_NAME_KEY = columns.names(columns.USER).index("name_key")
-NAMED = f"SELECT {columns.USER} FROM users WHERE name_key = ANY($1::text[])"  # noqa: S608
 SETTLED = """
 WITH locked AS MATERIALIZED (SELECT id FROM users WHERE id = ANY($1::text[]) FOR SHARE SKIP LOCKED),
 clock AS MATERIALIZED (SELECT service_now() AS at FROM (SELECT count(*) FROM locked) AS all_locked)
@@ -49,22 +45,35 @@ FROM clock, unnest($1::text[]) AS t (id) LEFT JOIN users u ON u.id = t.id LEFT J
 class Reading:
     """The batched reads of this process."""
 
-    def __init__(self, connections: Connections, map_: Rows, clock: Callable[[], Instant]) -> None:
-        """Read over these connections; `clock` says when a deadline has passed."""
+    def __init__(
+        self,
+        connections: Connections,
+        map_: Rows,
+        clock: Callable[[], Instant],
+        learn: Callable[[Instant], None],
+        recent: Recent,
+    ) -> None:
+        """Read over these connections; `clock` says when a deadline has passed, `learn` hears of the server's.
+
+        What is likely to be decided about next is kept as `recent`.
+        """
         self._connections, self._map, self._clock = connections, map_, clock
+        self._learn, self._recent = learn, recent
         self._seen: Batcher[SignInId, Seen | None] = Batcher(self._read_seen, largest=_LARGEST, lanes=_LANES)
         self._pending: Batcher[ChallengeId, Pending | None] = Batcher(
             self._read_pending, largest=_LARGEST, lanes=_LANES
         )
-        self._snapshots: Batcher[UserId, Snapshot | None] = Batcher(
-            self._read_snapshots, largest=_LARGEST, lanes=_LANES
-        )
-        self._named: Batcher[str, User | None] = Batcher(self._read_named, largest=_LARGEST, lanes=_LANES)
+        self._snapshots: Batcher[UserId, Read | None] = Batcher(self._read_snapshots, largest=_LARGEST, lanes=_LANES)
+        self._named: Batcher[str, Read | None] = Batcher(self._read_named, largest=_LARGEST, lanes=_LANES)
         self._settled: Batcher[UserId, Instant | None] = Batcher(self._lock, largest=_LARGEST, lanes=_LANES)
 
     async def user_by_name(self, name_key: str) -> User | None:
         """See ports.Store."""
-        return await self._named.ask(name_key)
+        found = await self._named.ask(name_key)
+        if found is None:
+            return None
+        self._recent.keep(found)
+        return found.snapshot.user
 
     async def watch(self, sign_in_id: SignInId) -> Seen | None:
         """See ports.Store."""
@@ -84,12 +93,16 @@ class Reading:
 
     async def asked(self, user_id: UserId) -> Snapshot | None:
         """See ports.Store."""
-        snapshot = await self._snapshots.ask(user_id)
-        lapsed = [each.sign_in.expires_at for each in snapshot.live if self._lapsed(each.sign_in)] if snapshot else []
-        if lapsed:
+        found = await self._snapshots.ask(user_id)
+        live = found.snapshot.live if found else ()
+        if lapsed := [each.sign_in.expires_at for each in live if self._lapsed(each.sign_in)]:
             await self._settle(user_id, max(lapsed))
-            snapshot = await self._snapshots.ask(user_id)
-        return snapshot
+            found = await self._snapshots.ask(user_id)
+        if found is None:
+            return None
+        if found.snapshot.live:
+            self._recent.keep(found)
+        return found.snapshot
 
     async def close(self) -> None:
         """Answer what was asked."""
@@ -121,13 +134,19 @@ class Reading:
         rows = {row[joined.PENDING_CHALLENGE_ID]: row for row in found}
         return [self._mapped(lambda row: joined.pending(self._map, row), rows.get(each)) for each in ids]
 
-    async def _read_snapshots(self, ids: Sequence[UserId]) -> list[Snapshot | Exception | None]:
-        rows = joined.by_user(await self._fetch(SNAPSHOTS, ids))
-        return [self._mapped(lambda found: joined.snapshot(self._map, found), rows.get(each)) for each in ids]
+    async def _read_snapshots(self, ids: Sequence[UserId]) -> list[Read | Exception | None]:
+        rows = joined.by_user(await self._fetch(READ, ids))
+        return [self._mapped(self._read, rows.get(each)) for each in ids]
 
-    async def _read_named(self, names: Sequence[str]) -> list[User | Exception | None]:
-        users = {row[_NAME_KEY]: row for row in await self._fetch(NAMED, names)}
-        return [self._mapped(self._map.user, users.get(each)) for each in names]
+    async def _read_named(self, names: Sequence[str]) -> list[Read | Exception | None]:
+        rows = joined.by_user(await self._fetch(READ_NAMED, names))
+        of_name = {found[0][joined.SNAPSHOT_NAME_KEY]: found for found in rows.values()}
+        return [self._mapped(self._read, of_name.get(each)) for each in names]
+
+    def _read(self, found: Sequence[Row]) -> Read:
+        at: Instant = found[0][joined.SNAPSHOT_WIDTH]
+        self._learn(at)
+        return Read(joined.snapshot(self._map, found), at)
 
     async def _lock(self, ids: Sequence[UserId]) -> list[Instant | None]:
         found: dict[str, Instant | None] = {row[0]: row[1] for row in await self._fetch(SETTLED, ids)}

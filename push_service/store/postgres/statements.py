@@ -1,5 +1,7 @@
 """The two statements of a decision: one that reads many snapshots, one that writes many decisions.
 
+What is read was mostly read already (recent.py), so most decisions are the second alone.
+
 The write is one statement, hence one transaction and one round trip for any number of decisions about different users:
 
 - `held`: the rows of those users who are still at the version that was read, locked. Who is locked by somebody else is
@@ -28,11 +30,10 @@ from push_service.store import columns, joined, rows
 from push_service.store.records import audit_rows
 from push_service.store.rows import Row, Rows
 
-READ = (
-    f"SELECT {joined.SNAPSHOT},"  # noqa: S608
-    " (SELECT service_now()), (SELECT pg_snapshot_xmin(pg_current_snapshot())::text)"
-    f" FROM {joined.SNAPSHOT_FROM} WHERE u.id = ANY($1::text[]) ORDER BY s.begun_at"
-)
+_READ = f"SELECT {joined.SNAPSHOT}, (SELECT service_now()) FROM {joined.SNAPSHOT_FROM}"  # noqa: S608
+READ = f"{_READ} WHERE u.id = ANY($1::text[]) ORDER BY s.begun_at"
+READ_NAMED = f"{_READ} WHERE u.name_key = ANY($1::text[]) ORDER BY s.begun_at"
+"""Snapshots by id and by name, each row with the server's clock."""
 
 _TYPES = dict.fromkeys(("version", "until", "cost", "burst", "at", "next_at", "lease_until"), "bigint")
 _TYPES |= dict.fromkeys(("begun_at", "expires_at", "decided_at", "started_at", "ended_at"), "bigint")

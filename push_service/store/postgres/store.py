@@ -46,6 +46,7 @@ from push_service.store.postgres.connections import Connections, Limits, fetch
 from push_service.store.postgres.decider import Decider
 from push_service.store.postgres.follower import Follower
 from push_service.store.postgres.reading import Reading
+from push_service.store.postgres.recent import Recent
 from push_service.store.postgres.schema import migrate
 from push_service.store.postgres.seldom import insert, upsert
 from push_service.store.postgres.statements import PUT_AUDIT, arrays, unnest
@@ -60,6 +61,9 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 FOLLOW_SECONDS = 0.25
+FOLLOW_BESIDE_A_BELL_SECONDS = 0.75
+"""How often others' changes are looked for while their bells are heard: then this finds what rang no bell, such as what
+a process wrote right before it died. Whatever it is, it is heard within a second."""
 _PROOFS = 128
 _PUT_PROOFS = (
     f"INSERT INTO proofs_seen (device_id, jti_hash, until) SELECT t.device_id, t.jti_hash, t.until"  # noqa: S608
@@ -108,16 +112,16 @@ class PostgresStore:
         clock: Callable[[], Instant] | None = None,
         foreign: Callable[[Sequence[Topic]], None] = lambda _: None,
         hops: Hops | None = None,
-        follow_seconds: float = FOLLOW_SECONDS,
+        belled: Callable[[], bool] = lambda: False,
         allow_asynchronous_commit: bool = False,
     ) -> None:
         """Keep everything in the database at `url`, with secret columns sealed.
 
-        `clock` is the server's, if it is known by other means than its answers. Others are listened to every
-        `follow_seconds`.
+        `clock` is the server's, if it is known by other means than its answers. `belled` says whether others' bells
+        are heard now, so that following them may be seldom.
         """
         self._url, self._map, self._limits, self._hops = url, Rows(sealer), limits, hops or Hops()
-        self._foreign, self._follow_seconds = foreign, follow_seconds
+        self._foreign, self._belled = foreign, belled
         self._allow_asynchronous_commit = allow_asynchronous_commit
         self._server_clock = ServerClock()
         self._clock = clock or self._server_clock
@@ -130,11 +134,12 @@ class PostgresStore:
         seconds, learn = self._limits.statement_seconds, self._server_clock.learn
         self._reads = Connections(self._url, readers, seconds)
         self._writes = Connections(self._url, max(1, self._limits.connections - readers), seconds)
-        self._follower = Follower(self._reads, self._foreign, learn, self._follow_seconds)
-        self._decider = Decider(self._writes, self._map, self._follower, learn, self._hops)
+        self._follower = Follower(self._reads, self._foreign, learn, self._follow_pause)
+        recent = Recent()
+        self._decider = Decider(self._writes, self._map, self._follower, self._clock, learn, recent, self._hops)
         self._throttling = Throttling(self._writes)
         self._proofs: Batcher[Proof, bool] = Batcher(self._spend_proofs, largest=_PROOFS, lanes=1)
-        self._reading = Reading(self._reads, self._map, self._clock)
+        self._reading = Reading(self._reads, self._map, self._clock, learn, recent)
         try:
             await self._follower.begin()
         except BaseException:
@@ -361,6 +366,9 @@ class PostgresStore:
         """See ports.Store."""
         await self._writes.run(lambda connection: connection.execute(_TOUCH, self._check_key))
         await self._value("SELECT count(*) FROM (SELECT FROM users LIMIT 1) AS one")
+
+    def _follow_pause(self) -> float:
+        return FOLLOW_BESIDE_A_BELL_SECONDS if self._belled() else FOLLOW_SECONDS
 
     async def _spend_proofs(self, proofs: Sequence[Proof]) -> list[bool]:
         """Of several that are the same, the first passes."""

@@ -60,6 +60,15 @@ async def test_each_record_is_heard_once(stores: PostgresStores) -> None:
     assert sorted(topic.id for topic in heard) == ["held", *(f"person{n}" for n in range(5))]
 
 
+@pytest.mark.reliability("R-05", "R-06")
+async def test_beside_a_bell_that_is_heard_what_rang_none_is_heard_all_the_same(stores: PostgresStores) -> None:
+    ear = Ear()
+    belled = PostgresStore(stores.url, stores.sealer, clock=stores.clock, foreign=ear, belled=lambda: True)
+    async with belled, asyncio.timeout(SOON):
+        stores.beside.execute(RECORD.replace("$1", "'alice'"))
+        await ear.hears(Topic("user", "alice"))
+
+
 @pytest.mark.reliability("R-05")
 async def test_what_was_committed_while_the_follower_could_not_look_is_heard_afterwards(stores: PostgresStores) -> None:
     ear = Ear()

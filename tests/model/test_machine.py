@@ -90,8 +90,8 @@ class Person(RuleBasedStateMachine):
         decision = self.scene.begin()
         if decision.refusal is None:
             self.begun.append(decision.reply)
-            if decision.reply.challenge is not None:
-                challenge = decision.reply.challenge
+            challenge = decision.reply.challenge
+            if challenge is not None and challenge.kind is PUSH:
                 self._submit(signed(challenge, self._phone(whose), AnswerDecision.VERIFY, challenge.secret))
 
     @precondition(lambda self: self.begun)
@@ -108,10 +108,15 @@ class Person(RuleBasedStateMachine):
 
     # --- phones -----------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.scene.memory.challenges)
+    @property
+    def on_phones(self) -> list[Challenge]:
+        """The challenges that phones ever knew of."""
+        return [each for each in self.scene.memory.challenges.values() if each.kind is PUSH]
+
+    @precondition(lambda self: self.on_phones)
     @rule(pick=ANY, whose=ANY, decision=DECISIONS, right=st.booleans())
     def answer(self, pick: int, whose: int, decision: AnswerDecision, *, right: bool) -> None:
-        challenge = _one_of(list(self.scene.memory.challenges.values()), pick)
+        challenge = _one_of(self.on_phones, pick)
         number = (challenge.secret if right else "00000000") if decision is AnswerDecision.VERIFY else None
         self._submit(signed(challenge, self._phone(whose), decision, number))
 
@@ -120,13 +125,13 @@ class Person(RuleBasedStateMachine):
     def answer_again(self, pick: int) -> None:
         self._submit(_one_of(self.given, pick))
 
-    @precondition(lambda self: self.scene.memory.challenges)
+    @precondition(lambda self: self.on_phones)
     @rule(pick=ANY, whose=st.tuples(ANY, ANY), decisions=st.tuples(DECISIONS, DECISIONS))
     def two_answers_at_once(
         self, pick: int, whose: tuple[int, int], decisions: tuple[AnswerDecision, AnswerDecision]
     ) -> None:
         scene = self.scene
-        challenge = _one_of(list(scene.memory.challenges.values()), pick)
+        challenge = _one_of(self.on_phones, pick)
         snapshot = scene.memory.snapshot()
         one, other = (
             signed(challenge, self._phone(who), decision, challenge.secret)

@@ -143,7 +143,6 @@ async def test_a_code_is_refused_where_none_is_due_and_its_form_before_that(desk
         none_due = await alice.browser.request("POST", path, headers=sign_in.bearer, json={"code": "123456"})
         assert (none_due.status, none_due.code) == (409, "no_code_due")
         for bad, pointer in (
-            ({"code": "12345x"}, "/code"),
             ({"code": 123456}, "/code"),
             ({"code": "123456", "a/b": 1}, "/a~1b"),
         ):

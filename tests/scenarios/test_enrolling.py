@@ -9,6 +9,7 @@ import pyotp
 import pytest
 import pytest_asyncio
 
+from mobile_stub.world import world
 from push_service.model.challenge import Challenge
 from push_service.model.ids import MethodId
 from push_service.model.method import KeyPress, Verdict
@@ -20,25 +21,23 @@ from tests.support.browser import Json, SignIn
 from tests.support.deployments import Deploy
 from tests.support.people import PASSWORD, Office
 from tests.support.service import Service
+from tests.support.telephony import telephony_settings
 
 MOBILE = {"kind": "mobile", "number": "+49 170 1234589"}
 OFFICE = {"kind": "office", "number": "+4930123456", "extension": "407"}
 URI = "otpauth://totp/Contoso:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Contoso"
-BY_TELEPHONE = {
-    "TELEPHONY__ACCOUNT_SID": "AC00000000000000000000000000000000",
-    "TELEPHONY__AUTH_TOKEN": "a token of the tests",
-    "TELEPHONY__FROM": "+15005550006",
-}
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def calling_service(tmp_path_factory: pytest.TempPathFactory, deploy: Deploy) -> AsyncIterator[Service]:
     """A service that sends texts and places calls, for all stories of this file."""
     folder = tmp_path_factory.mktemp("service")
-    service = deploy(folder, POLICY__BEGINS_PER_ADDRESS="100000/1m", POLICY__SEND_AGAIN_SECONDS="0", **BY_TELEPHONE)
-    await service.start()
-    yield service
-    await service.stop()
+    policy = {"POLICY__BEGINS_PER_ADDRESS": "100000/1m", "POLICY__SEND_AGAIN_SECONDS": "0"}
+    async with world(pace=None) as company:
+        service = deploy(folder, **policy, **telephony_settings(company))
+        await service.start()
+        yield service
+        await service.stop()
 
 
 @pytest.fixture
@@ -76,14 +75,20 @@ async def _type(sign_in: SignIn, code: str) -> Json:
     return reply.body
 
 
-async def _by_app(door: Door) -> pyotp.TOTP:
-    """An authenticator app of this person, confirmed by the code of the step before: this one's is still to be used."""
+def _codes(app: pyotp.TOTP) -> tuple[str, str]:
+    """The app's code of now, and the one after it, which is accepted already: nobody waits for it."""
+    step = int(time.time()) // app.interval
+    return app.generate_otp(step), app.generate_otp(step + 1)
+
+
+async def _by_app(door: Door) -> str:
+    """Have an authenticator app confirmed by its code; the next one is returned."""
     begun = await _begun(door, "/authenticator-apps", {})
     app = pyotp.TOTP(begun["secret"])
-    code = app.at(time.time(), counter_offset=-1)
+    code, after = _codes(app)
     confirmed = await door.send("POST", f"/authenticator-apps/{begun['id']}/confirm", {"code": code})
     assert confirmed.status == 200, confirmed
-    return app
+    return after
 
 
 def _kinds(me: Json) -> list[str]:
@@ -115,7 +120,7 @@ async def test_a_mobile_phone_is_confirmed_by_its_code_and_takes_texts_and_calls
 
 
 async def test_the_operators_number_is_enrolled_without_being_typed_and_confirmed_in_its_call(calling: Office) -> None:
-    known = await calling.person(mobile="+491701234589", office="+4930123456;ext=407")
+    known = await calling.person(mobile="+491701234589", office="+4930123456", extension="407")
     async with (
         scene(calling, app=SETTINGS, origin=calling.service.url, user=known) as alice,
     ):
@@ -227,12 +232,12 @@ async def test_an_authenticator_app_is_set_up_by_picture_or_text_and_answers_sig
         path = f"/authenticator-apps/{begun['id']}/confirm"
         for ill_formed in ({"code": "12345"}, {"code": "１２３４５６"}, {}):  # noqa: RUF001 - digits of another script
             assert (await door.send("POST", path, ill_formed)).code == "invalid_request"
-        code = app.at(time.time(), counter_offset=-1)
+        code, after = _codes(app)
         assert (await door.send("POST", path, {"code": code})).status == 200
         sign_in = await alice.begin()
         chosen = await sign_in.choose(begun["id"])
         assert chosen.body["challenge"]["prompt"] == {"kind": "enter_code", "number": None, "digits": 6}
-        body = await _type(sign_in, app.at(time.time(), counter_offset=1))
+        body = await _type(sign_in, after)
         assert (body["state"], bool(body["result"])) == ("approved", True)
 
 
@@ -321,10 +326,10 @@ async def test_a_first_sign_in_registers_an_authenticator_app_and_goes_on_with_i
     bob = await desk.person()
     async with desk.browser() as browser:
         sign_in = await browser.begin(bob.username, PASSWORD)
-        app = await _by_app(registration(sign_in))
+        code = await _by_app(registration(sign_in))
         told = await sign_in.look()
         assert (told["state"], told["challenge"]["prompt"]["kind"]) == ("pending", "enter_code")
-        body = await _type(sign_in, app.at(time.time(), counter_offset=1))
+        body = await _type(sign_in, code)
         assert (body["state"], bool(body["result"])) == ("approved", True)
         assert (await stored(desk, bob)).state is UserState.ENFORCED
 

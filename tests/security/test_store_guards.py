@@ -116,8 +116,7 @@ async def test_counters_are_in_the_store_and_survive_a_kill(make_service: MakeSe
         await service.start()
         refused = await browser.post_begin(username=user.username, password=PASSWORD, **here)
         assert (refused.status, refused.code) == (429, "too_many_requests")
-        refused = await browser.post_begin(username=user.username, **elsewhere())
-        assert (refused.status, refused.code) == (429, "too_many_prompts")
+        assert await browser.muted_for(user.username, **elsewhere()) > 0
 
 
 # --- S-68: keys and files -------------------------------------------------------------------------------------------

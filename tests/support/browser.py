@@ -134,3 +134,14 @@ class Browser:
         reply = await self.post_begin(headers, **body)
         assert reply.status == 201, reply
         return SignIn(self, reply.body)
+
+    async def muted_for(self, username: str, password: str | None = None, **more: object) -> int:
+        """Begin for a person whose phones may not be asked now, and insist on it. Seconds until they may be again."""
+        sign_in = await self.begin(username, password, **more)
+        assert (sign_in.body["notice"], sign_in.body["challenge"]) == ("prompt_limit", None)
+        insisted = await sign_in.choose(
+            next(each["id"] for each in sign_in.body["methods"] if each["method"] == "app_notification")
+        )
+        assert (insisted.status, insisted.code) == (429, "too_many_prompts")
+        assert (await sign_in.cancel()).status == 200
+        return int(insisted.headers["Retry-After"])

@@ -44,10 +44,19 @@ class Office:
         admin: bool = False,
         mobile: str | None = None,
         office: str | None = None,
+        extension: str | None = None,
     ) -> User:
         """A new user with a name of their own."""
         username = name or f"person{next(_numbers)}-{secrets.token_hex(3)}"
-        new = NewUser(username=username, password=password, state=state, admin=admin, mobile=mobile, office=office)
+        new = NewUser(
+            username=username,
+            password=password,
+            state=state,
+            admin=admin,
+            mobile=mobile,
+            office=office,
+            extension=extension,
+        )
         return await self.core.administrator.add_user(new)
 
     async def activation(self, user: User) -> str:

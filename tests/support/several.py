@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-from push_service import config
 from push_service.__main__ import main
+from push_service.config import settings
 from tests.support.service import Service
 
 
@@ -24,5 +24,5 @@ class Several(Service):
 
 
 if __name__ == "__main__":
-    mock.patch.object(config, "BETWEEN_PROCESSES", (*config.BETWEEN_PROCESSES, "local:")).start()
+    mock.patch.object(settings, "BETWEEN_PROCESSES", (*settings.BETWEEN_PROCESSES, "local:")).start()
     main()

@@ -39,7 +39,10 @@ _OUTCOMES = {
 def answer(
     snapshot: Snapshot, now: Instant, given: SignedAnswer, methods: Methods, policy: Policy
 ) -> Decision[AnswerOutcome | None]:
-    """Decide by an answer. None: the challenge is not pending any more; what it became is for the caller to read."""
+    """Decide by an answer to a challenge that was put to phones.
+
+    None: the challenge is not pending any more; what it became is for the caller to read.
+    """
     changes = Changes(snapshot, now)
     if not any(each.id == given.device_id and each.thumbprint == given.thumbprint for each in changes.guard.devices):
         return changes.refuse(

@@ -366,7 +366,7 @@ def test_calls_come_from_a_number_and_a_gateway_has_a_whole_address(environment:
     assert options(**account, FROM="+441632960123") == ("+441632960123", "+441632960123", "https://api.twilio.com")
     named = options(**account, FROM="Contoso", CALL_FROM="+441632960124")
     assert named[:2] == ("Contoso", "+441632960124")
-    assert options(**account, FROM="Contoso")[1] == ""
+    assert options(**account, FROM="Contoso", CALL_FROM="")[1] == ""
     gateway = {"PROVIDER": "webhook", "AUTH_TOKEN": "secret", "ACCOUNT_SID": "", "FROM": "", "CALL_FROM": ""}
     assert options(**gateway, BASE_URL="https://gateway.example.org/send")[2] == "https://gateway.example.org/send"
     assert options(**gateway, BASE_URL="https://gateway.example.org")[2] == "https://gateway.example.org"

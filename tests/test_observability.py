@@ -48,7 +48,12 @@ def test_begins_refusals_and_fraud_are_counted_and_the_rest_is_left_alone() -> N
     assert found["push_service_sign_ins_begun_total", (("state", "some_code"),)] == 1
     assert found["push_service_fraud_reports_total", ()] == 1
     refusals = {labels: value for (name, labels), value in found.items() if name == "push_service_refusals_total"}
-    refused = (AuditKind.SIGN_IN_REFUSED, AuditKind.ANSWER_REFUSED, AuditKind.ACTIVATION_REFUSED)
+    refused = (
+        AuditKind.SIGN_IN_REFUSED,
+        AuditKind.ANSWER_REFUSED,
+        AuditKind.ACTIVATION_REFUSED,
+        AuditKind.WEBHOOK_REFUSED,
+    )
     assert refusals == {(("code", "some_code"), ("kind", kind.value)): 1.0 for kind in refused}
 
 

@@ -21,7 +21,9 @@ def test_every_setup_signs_people_in_and_every_part_of_it_is_counted_apart(tmp_p
         assert turn.busy.errors == {}
         assert turn.busy.sign_ins > 0
         assert turn.service_ms > 0
-        assert (turn.busy.database_cpu_ms > 0) == setup.postgres
+        assert setup.postgres or turn.busy.database_cpu_ms == 0
+    # One turn is so short that the system's clock of processor time may not have ticked.
+    assert sum(turn.busy.database_cpu_ms for turn in turns) > 0
     whole, hops = measured.tables()
     assert [row[0] for row in whole.rows] == [setup.name for setup in setups]
     assert whole.rows[0][6] == "1.00", "the embedded service is what the others are compared to"

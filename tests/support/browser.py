@@ -135,7 +135,7 @@ class Browser:
         assert reply.status == 201, reply
         return SignIn(self, reply.body)
 
-    async def muted_for(self, username: str, password: str | None = None, **more: object) -> int:
+    async def muted_for(self, username: str, password: str | None = None, **more: Any) -> int:
         """Begin for a person whose phones may not be asked now, and insist on it. Seconds until they may be again."""
         sign_in = await self.begin(username, password, **more)
         assert (sign_in.body["notice"], sign_in.body["challenge"]) == ("prompt_limit", None)

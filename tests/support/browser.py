@@ -135,9 +135,11 @@ class Browser:
         assert reply.status == 201, reply
         return SignIn(self, reply.body)
 
-    async def muted_for(self, username: str, password: str | None = None, **more: Any) -> int:
+    async def muted_for(self, username: str, password: str | None = None, **more: object) -> int:
         """Begin for a person whose phones may not be asked now, and insist on it. Seconds until they may be again."""
-        sign_in = await self.begin(username, password, **more)
+        reply = await self.post_begin(None, username=username, password=password, **more)
+        assert reply.status == 201, reply
+        sign_in = SignIn(self, reply.body)
         assert (sign_in.body["notice"], sign_in.body["challenge"]) == ("prompt_limit", None)
         insisted = await sign_in.choose(
             next(each["id"] for each in sign_in.body["methods"] if each["method"] == "app_notification")

@@ -139,6 +139,7 @@ async def test_the_text_is_sent_again_after_the_pause_that_the_service_wants(pag
     await page.get_by_role("button", name="Send again").click()
     await expect(page.get_by_role("alert").last).to_contain_text("That was asked for a moment ago")
     await page.get_by_role("button", name="Send again", exact=True).click()
+    await expect(page.get_by_label("Code", exact=True)).to_be_focused()  # the step is drawn anew for the new text
     await page.get_by_label("Code", exact=True).fill("123456")
     await page.keyboard.press("Enter")
     await expect_step(page, TITLE)

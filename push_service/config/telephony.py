@@ -47,7 +47,7 @@ class TelephonySettings(Section):
         default=Language.EN, description="What texts are written and calls spoken in."
     )
     limit_number: SomeRates = Field(
-        default=(Rate(10, HOUR), Rate(30, DAY)), description="Texts and calls to one number."
+        default=(Rate(30, HOUR), Rate(100, DAY)), description="Texts and calls to one number."
     )
     limit_prefix: SomeRates = Field(
         default=(Rate(200, HOUR), Rate(1000, DAY)),

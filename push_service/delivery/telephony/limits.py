@@ -47,15 +47,15 @@ class LimitedTelephony:
 
     async def call(self, call: Call) -> SendReport:
         """See ports.Telephony."""
-        return await self._over(call.to) or await self._inner.call(call)
+        return await self._over(call.to, call.extension or "") or await self._inner.call(call)
 
     async def hang_up(self, provider_id: str) -> None:
         """See ports.Telephony."""
         await self._inner.hang_up(provider_id)
 
-    async def _over(self, to: str) -> SendReport | None:
+    async def _over(self, to: str, extension: str = "") -> SendReport | None:
         """Charge all limits or none; why not, where it was none."""
-        limits = self._of(to)
+        limits = self._of(to, extension)
         try:
             await self._store.debit([charge for limit in limits for charge in limit.charges])
         except TooManyRequests:
@@ -77,10 +77,11 @@ class LimitedTelephony:
                 break
         return TOTAL
 
-    def _of(self, to: str) -> tuple[_Limit, ...]:
+    def _of(self, to: str, extension: str) -> tuple[_Limit, ...]:
+        # A whole office may stand behind one number: each extension is a phone of its own.
         prefix, country = to[: PREFIX_DIGITS + 1], _country(to)
         return (
-            self._limit(NUMBER, "", self._keyed_hash(f"number\n{to}".encode()), self._limits.number),
+            self._limit(NUMBER, "", self._keyed_hash(f"number\n{to};{extension}".encode()), self._limits.number),
             self._limit(PREFIX, prefix, self._keyed_hash(f"prefix\n{prefix}".encode()), self._limits.prefix),
             self._limit(COUNTRY, country, country, self._limits.country),
             self._limit(TOTAL, "", "", self._limits.total),

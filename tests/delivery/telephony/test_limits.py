@@ -78,6 +78,13 @@ async def test_a_limit_counts_what_it_names_and_nothing_else(
     assert phone.sent == 3
 
 
+async def test_an_office_behind_one_number_has_a_limit_for_each_extension(store: SqliteStore) -> None:
+    telephony = limited(store, Phone(), number=Rate(1, 3600))
+    assert await telephony.call(call(HERE, "407")) == SENT
+    assert await telephony.call(call(HERE, "408")) == SENT
+    assert (await telephony.call(call(HERE, "407"))).code == "number_limit"
+
+
 async def test_the_total_is_for_all_processes_together_and_what_was_refused_costs_nothing(store: SqliteStore) -> None:
     phones = (Phone(), Phone())
     one, other = (limited(store, phone, total=Rate(2, 3600), number=Rate(1, 3600)) for phone in phones)

@@ -21,7 +21,7 @@ import asyncio
 import base64
 import re
 import secrets
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -142,8 +142,8 @@ class Carrier:
         self.webhooks = Webhooks(self.auth_token, self.faults)
         self.changes = changes or Changes()
         self.pace = pace
-        self.requests = 0
-        """How many requests to send came, whatever became of them."""
+        self.heard: Counter[str] = Counter()
+        """How many requests to send came for each number, whatever became of them."""
         self._handsets: dict[str, Handset] = {}
         self._texts: dict[str, StubText] = {}
         self._calls: dict[str, StubCall] = {}
@@ -164,6 +164,11 @@ class Carrier:
     def handset(self, number: str) -> Handset:
         """The phone with this number, which may have been silent so far."""
         return self._handsets.setdefault(number, Handset(number))
+
+    @property
+    def requests(self) -> int:
+        """How many requests to send came, whatever became of them."""
+        return self.heard.total()
 
     def handsets(self) -> tuple[Handset, ...]:
         """All phones that were asked for, or that anything came to."""
@@ -208,7 +213,7 @@ class Carrier:
         """`POST …/Messages.json`."""
         form = await _form(request)
         to, sender, body = _one(form, "To"), _one(form, "From", "MessagingServiceSid"), _one(form, "Body")
-        self.requests += 1
+        self._hear(to)
         fault = self.faults.next(OF_REQUESTS, to)
         if fault is not None and (trouble := await self._trouble(fault)):
             return trouble
@@ -235,7 +240,7 @@ class Carrier:
         """`POST …/Calls.json`."""
         form = await _form(request)
         to, sender = _one(form, "To"), _one(form, "From")
-        self.requests += 1
+        self._hear(to)
         fault = self.faults.next(OF_REQUESTS, to)
         if fault is not None and (trouble := await self._trouble(fault)):
             return trouble
@@ -295,6 +300,10 @@ class Carrier:
         expected = base64.b64encode(f"{self.account_sid}:{self.auth_token}".encode()).decode()
         given = request.headers.get("Authorization", "")
         return request.match_info["account"] == self.account_sid and given == f"Basic {expected}"
+
+    def _hear(self, to: str) -> None:
+        self.heard[to] += 1
+        self.changes.ring()
 
     async def _trouble(self, fault: Fault) -> web.StreamResponse | None:
         """What is answered in place of the truth; None where the truth follows, late or never."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import chaos, drain, durability, expiry, herd, hints, kills, leaks, races, rolling, undead, wakes
+from tests.soak import chaos, drain, durability, expiry, herd, hints, kills, leaks, races, rolling, texts, undead, wakes
 from tests.soak.chaos.schedule import Episode, Kind, Strike
 from tests.soak.mutants import Mutant
 from tests.soak.story import silent
@@ -54,6 +54,12 @@ async def test_clients_that_go_away_leave_nothing_behind(tmp_path: Path) -> None
 @pytest.mark.reliability("R-10")
 async def test_what_a_killed_process_had_to_send_is_sent_unless_it_has_ended(tmp_path: Path) -> None:
     report = await wakes.run(tmp_path, rounds=6, seed=7, say=silent)
+    assert report.faults == []
+
+
+@pytest.mark.reliability("R-10")
+async def test_what_a_killed_process_had_to_text_or_call_goes_out_at_most_once(tmp_path: Path) -> None:
+    report = await texts.run(tmp_path, rounds=5, seed=7, say=silent)
     assert report.faults == []
 
 
@@ -134,3 +140,8 @@ async def test_a_bell_that_is_not_rung_again_when_the_bus_is_back_is_noticed(tmp
         tmp_path, rounds=10, seed=7, say=silent, promised=10.0, mutation="bell-once", episodes=lost
     )
     assert any("its browser was not told" in fault for fault in report.faults)
+
+
+async def test_a_text_that_is_not_marked_before_it_is_sent_is_noticed(tmp_path: Path) -> None:
+    report = await texts.run(tmp_path, rounds=2, seed=7, say=silent, mutation="send-unmarked")
+    assert any("the provider heard 2" in fault for fault in report.faults)

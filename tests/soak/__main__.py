@@ -25,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.machine import LimitError, describe
-from tests.soak import chaos, drain, durability, expiry, herd, hints, kills, leaks, races, rolling, undead, wakes
+from tests.soak import chaos, drain, durability, expiry, herd, hints, kills, leaks, races, rolling, texts, undead, wakes
 from tests.soak.durability import NoTracerError
 from tests.soak.story import Report, Story
 from tests.support.deployments import Deployment
@@ -57,6 +57,13 @@ STORIES: Mapping[str, Told] = {
     "hints": Told(hints.run, 100, "sign-ins without a bell", "R-06"),
     "chaos": Told(chaos.run, 3600, "seconds of faults in everything", "R-01 to R-06, R-10, R-16, R-22, R-24"),
     "wakes": Told(wakes.run, 200, "prompts to be sent at a kill -9", "R-10"),
+    "texts": Told(texts.run, 200, "times kill -9 around a provider's calls", "R-10"),
+    "texts-on-postgres": Told(
+        functools.partial(texts.run, deployment=Deployment.POSTGRES),
+        200,
+        "times kill -9 around a provider's calls",
+        "R-10",
+    ),
 }
 
 

@@ -32,6 +32,8 @@ TOLD_TO_PHONE = {
     ("denied", "fraud_reported"): "fraud_reported",
     ("failed", "wrong_number"): "wrong_number",
 }
+SIGNED = "app_notification"
+"""The method whose answers are signed, so that the same one again can be told from another."""
 DECISIVE = frozenset(TOLD_TO_PHONE.values())
 
 Op = dict[str, Any]
@@ -209,7 +211,7 @@ def _outcomes(connection: sqlite3.Connection) -> Iterator[str]:
 
 def _challenges(connection: sqlite3.Connection) -> Iterator[str]:
     rows = connection.execute(
-        "SELECT s.id, s.state, s.challenge_id, c.id AS cid, c.state AS challenge, c.answered_by, c.answer_digest"
+        "SELECT s.id, s.state, s.challenge_id, c.id AS cid, c.state AS challenge, c.kind, c.answer_digest"
         " FROM sign_ins s JOIN challenges c ON c.sign_in_id = s.id"
     ).fetchall()
     pending: dict[str, int] = defaultdict(int)
@@ -220,9 +222,8 @@ def _challenges(connection: sqlite3.Connection) -> Iterator[str]:
                 yield f"{row['id']} is {row['state']}, its challenge {row['challenge']}"
         elif row["cid"] != row["challenge_id"] and row["challenge"] != "withdrawn":
             yield f"{row['id']}: a former challenge is {row['challenge']}"
-        if (row["challenge"] in {"completed", "denied"}) != (row["answer_digest"] is not None) and row[
-            "challenge"
-        ] != "failed":
+        signed = row["kind"] == SIGNED and row["challenge"] in {"completed", "denied"}
+        if signed != (row["answer_digest"] is not None) and row["challenge"] != "failed":
             yield f"{row['cid']} is {row['challenge']} with the answer {row['answer_digest']}"
     states = {row["id"]: row["state"] for row in rows}
     for sign_in, count in pending.items():

@@ -20,18 +20,14 @@ from bench.figures import percentile
 from bench.machine import allow_open_files
 from bench.results import Table
 from bench.wire import Address
-from tests.soak import checker
 from tests.soak.browsers import Caller, address_of, begin
 from tests.soak.crowd import LightPhone, enrol
+from tests.soak.deployed import deployed, written
 from tests.soak.gauges import held
-from tests.soak.mirror import mirrored
-from tests.soak.story import WIDE_OPEN, Report, Say, at_most
+from tests.soak.story import Report, Say, at_most
 from tests.support.browser import App
-from tests.support.deployments import Deployment, between
+from tests.support.deployments import Deployment
 from tests.support.people import office
-from tests.support.postgres import PostgresServer
-from tests.support.redis import RedisServer
-from tests.support.service import Service
 
 BACK_SECONDS = 60.0
 PER_SECOND = 10
@@ -47,7 +43,7 @@ async def run(
     allow_open_files(2 * rounds + 500)
     dice = random.Random(seed)  # noqa: S311 - the dice of a test, to be thrown again
     async with AsyncExitStack() as stack:
-        service = await _deployed(stack, folder, deployment)
+        service = await deployed(stack, folder, deployment)
         await service.start()
         stack.push_async_callback(service.kill)
         async with office(service) as desk:
@@ -71,7 +67,7 @@ async def run(
             back = sorted(phone.ready_at - ready for phone in phones if phone.ready.is_set())
             memory = [(await held(each)).memory for each in service.each()]
         code = await service.stop()
-        faults = [*people.faults, *await _written(service)]
+        faults = [*people.faults, *await written(service)]
     if away:
         faults.append(f"{away} phones were not back within {BACK_SECONDS:.0f} s")
     if code != 0:
@@ -96,30 +92,6 @@ async def run(
         f" {PER_SECOND} sign-ins a second before and meanwhile"
     )
     return Report([Table(title, ("what", "measured"), rows)], at_most(faults))
-
-
-async def _deployed(stack: AsyncExitStack, folder: Path, deployment: Deployment) -> Service:
-    """The service, not started; what it needs has been, and waits for the disk as an installation's does."""
-    if deployment is Deployment.EMBEDDED:
-        return Service(folder, **WIDE_OPEN)
-    postgres = await asyncio.to_thread(PostgresServer, fsync="on", full_page_writes="on")
-    stack.callback(postgres.close)
-    await asyncio.to_thread(postgres.start)
-    redis = RedisServer(folder / "redis")
-    stack.callback(redis.kill)
-    await asyncio.to_thread(redis.start)
-    deploy = between(deployment, postgres, redis)
-    return await asyncio.to_thread(lambda: deploy(folder, **WIDE_OPEN))
-
-
-async def _written(service: Service) -> list[str]:
-    """What is wrong with what stands in the store."""
-    url = service.environment.get("PUSH_SERVICE_DATABASE_URL")
-    if url is None:
-        with checker.copied(service.folder / "data" / "push-service.db") as connection:
-            return checker.check_rows(connection)
-    async with mirrored(url) as connection:
-        return checker.check_rows(connection, gapless=False)
 
 
 def _settled(phones: Sequence[LightPhone]) -> Callable[[], bool]:

@@ -11,6 +11,7 @@
 nothing where a bus carries the bell) | tests/reliability/test_lost_bus.py |
 | write-blindly: PostgreSQL takes a decision whatever was decided since its snapshot was read, by others too | chaos |
 | bell-once: what was missed is not rung again when the bus is back, and browsers don't look by themselves | chaos |
+| send-unmarked: a text is not marked as begun before the provider is called | texts |
 | bell-lost: nothing ever rings (this one must *not* break anything but speed: the bell is only a hint) | hints |
 """
 
@@ -38,6 +39,7 @@ from push_service.model.instant import Instant
 from push_service.model.sign_in import SignIn
 from push_service.model.throttle import Charge
 from push_service.ports import Committed, Topic
+from push_service.store import messages
 from push_service.store.postgres import statements
 from push_service.store.postgres.store import PostgresStore
 from push_service.store.sqlite import commands
@@ -161,6 +163,12 @@ def write_blindly() -> None:
     replace(statements, "write", blind)
 
 
+def send_unmarked() -> None:
+    """A text or call is leased, and not marked as begun, before the provider is called: another sends it once more."""
+    assert "begun = 1, " in messages.BEGIN, "the statement is written otherwise now"
+    replace(messages, "BEGIN", messages.BEGIN.replace("begun = 1, ", ""))
+
+
 def bell_once() -> None:
     """What browsers missed is not rung again when the bus is back, and nothing else makes them look.
 
@@ -207,6 +215,7 @@ def bell_once() -> None:
 MUTATIONS = {
     "write-blindly": write_blindly,
     "bell-once": bell_once,
+    "send-unmarked": send_unmarked,
     "deaf-store": deaf_store,
     "tell-before-commit": tell_before_commit,
     "compare-outside": compare_outside,

@@ -7,7 +7,7 @@ import msgspec
 from mobile_stub.world import World
 from push_service.model import ids
 from push_service.model.challenge import MethodKind
-from push_service.model.decision import Decision, MethodSecret
+from push_service.model.decision import Actor, Audit, AuditKind, Decision, MethodSecret
 from push_service.model.instant import Instant
 from push_service.model.user import Method, Snapshot, User
 from tests.support.people import Office
@@ -31,7 +31,12 @@ async def give_phone(desk: Office, user: User, kind: MethodKind, number: str) ->
             known, methods=(*known.methods, method), primary=method.id, ever_registered=True
         )
         changed = msgspec.structs.replace(snapshot.user, guard=guard)
-        return Decision(reply=None, user=changed, method_secrets=(MethodSecret(method.id, number),))
+        return Decision(
+            reply=None,
+            user=changed,
+            method_secrets=(MethodSecret(method.id, number),),
+            audit=(Audit(kind=AuditKind.METHOD_ADDED, actor=Actor.OPERATOR, user_id=user.id),),
+        )
 
     await desk.core.decisions.decide(user.id, rule)
     return method

@@ -7,6 +7,7 @@ by the dispatcher for what could not be sent at all.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from enum import StrEnum
 
@@ -67,6 +68,8 @@ _REASONS = {
     Status.CANCELED: Reason.NO_ANSWER,
     Status.FAILED: Reason.DELIVERY_FAILED,
 }
+HANGING_UP_SECONDS = 1.0
+"""A key that was pressed just before hanging up may be told after the end of the call, or be decided on meanwhile."""
 _STATES = {Status.SENT: DeliveryState.SENT, Status.DELIVERED: DeliveryState.DELIVERED}
 
 
@@ -102,6 +105,7 @@ class Calls:
         enrolling, challenge = await self._open(message_id, provider_id)
         if challenge is None:
             return CallReply.OVER
+        await self._note(message_id, Sent(state=DeliveryState.DELIVERED, provider_id=provider_id))
         pressed = KeyPress(keys)
         rule = functools.partial(
             calls.press, challenge_id=challenge.id, pressed=pressed, methods=self._methods, policy=self._policy
@@ -125,8 +129,10 @@ class Calls:
             return
         if status in _STATES:
             await self._note(message_id, Sent(state=_STATES[status], provider_id=provider_id))
-        else:
-            await self.undelivered(message_id, _REASONS[status], code or status.value, provider_id)
+            return
+        if status is Status.COMPLETED and (await self._challenge(message_id))[1] is not None:
+            await asyncio.sleep(HANGING_UP_SECONDS)
+        await self.undelivered(message_id, _REASONS[status], code or status.value, provider_id)
 
     async def undelivered(
         self, message_id: MessageId, reason: Reason, code: str, provider_id: str | None = None

@@ -92,10 +92,16 @@ class Line:
     session: aiohttp.ClientSession
 
     async def ask(
-        self, kind: MethodKind, *, fault: Fault | None = None, extension: str = "", silent: bool = False
+        self,
+        kind: MethodKind,
+        *,
+        fault: Fault | None = None,
+        extension: str = "",
+        silent: bool = False,
+        number: str = "",
     ) -> Asked:
         """Begin a sign-in of somebody new who has such a phone, and a mobile phone to be called on besides."""
-        number, spare = (f"+44{next(_numbers)}" for _ in range(2))
+        number, spare = number or f"+44{next(_numbers)}", f"+44{next(_numbers)}"
         for each in (fault, Fault(kind=FaultKind.NEWS_LOST) if silent else None):
             if each is not None:
                 each.to = number

@@ -8,7 +8,8 @@ numbers and prefixes. Where it can't be asked, nothing is sent. Stands before an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import phonenumbers
@@ -43,15 +44,25 @@ class LimitedTelephony:
 
     async def text(self, text: Text) -> SendReport:
         """See ports.Telephony."""
-        return await self._over(text.to) or await self._inner.text(text)
+        return await self._over(text.to) or await self._counted(self._inner.text(text), text.to)
 
     async def call(self, call: Call) -> SendReport:
         """See ports.Telephony."""
-        return await self._over(call.to, call.extension or "") or await self._inner.call(call)
+        extension = call.extension or ""
+        return await self._over(call.to, extension) or await self._counted(self._inner.call(call), call.to, extension)
 
     async def hang_up(self, provider_id: str) -> None:
         """See ports.Telephony."""
         await self._inner.hang_up(provider_id)
+
+    async def _counted(self, sending: Awaitable[SendReport], to: str, extension: str = "") -> SendReport:
+        """Send; what surely did not go out is given back, so that a provider's bad hour uses up nothing."""
+        report = await sending
+        if report.outcome is SendOutcome.TEMPORARY:
+            charges = [charge.given_back() for limit in self._of(to, extension) for charge in limit.charges]
+            with suppress(ServiceError):  # it is counted once too often, then
+                await self._store.debit(charges)
+        return report
 
     async def _over(self, to: str, extension: str = "") -> SendReport | None:
         """Charge all limits or none; why not, where it was none."""

@@ -56,6 +56,16 @@ def limited(store: Store, phone: Phone, **limits: Rate) -> LimitedTelephony:
     return LimitedTelephony(phone, store, chosen, Sealer(bytes(32)).mac)
 
 
+@pytest.mark.reliability("R-09")
+async def test_what_surely_was_not_sent_uses_nothing_up_and_what_may_have_been_does(store: SqliteStore) -> None:
+    phone = Phone()
+    telephony = limited(store, phone, number=Rate(1, 3600), total=Rate(1, 3600))
+    for outcome in (SendOutcome.TEMPORARY, SendOutcome.TEMPORARY, SendOutcome.UNKNOWN):
+        phone.answer = SendReport(outcome, "timeout")
+        assert await telephony.text(text(HERE)) == phone.answer
+    assert (await telephony.text(text(HERE))).outcome is SendOutcome.QUOTA
+
+
 @pytest.mark.parametrize(
     ("limit", "counted", "free"),
     [

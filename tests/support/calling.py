@@ -155,7 +155,7 @@ class Line:
 
 
 @asynccontextmanager
-async def line(folder: Path, *, processes: int = 1, **settings: str) -> AsyncIterator[Line]:
+async def line(folder: Path, processes: int = 1, **settings: str) -> AsyncIterator[Line]:
     """Open one; several processes are one service on the same file."""
     async with AsyncExitStack() as stack:
         company = await stack.enter_async_context(world(pace=None))

@@ -1,4 +1,4 @@
-"""How far guessing gets in a day, by each method: the rules are played by the best guesser there is (S-13, S-21, S-22)."""
+"""How far guessing gets in a day, by each method: the best guesser there is plays the rules (S-13, S-21, S-22)."""
 
 from __future__ import annotations
 

@@ -153,13 +153,15 @@ class _Day:
         """Be asked by the method; None: not now, and time has gone by until one may ask again."""
         begun = self.scene.begin()
         if begun.refusal is not None:
-            return self._wait(begun.refusal.retry_after)
+            self._wait(begun.refusal.retry_after)
+            return None
         seen = begun.reply
         if not self._asks(seen):
             chosen = self.scene.choose(seen, self.method_id)
             if chosen.refusal is not None:
                 self.scene.withdraw(seen)
-                return self._wait(chosen.refusal.retry_after)
+                self._wait(chosen.refusal.retry_after)
+                return None
         return seen
 
     def _left(self) -> int:

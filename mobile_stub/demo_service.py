@@ -1,6 +1,6 @@
 """The service of the demo: a process on a folder of its own, and its command line beside it.
 
-Private to `demo.py`. Whatever `PUSH_SERVICE_...` settings stand in the environment are left out, so that a demo touches
+Private to the demo. Whatever `PUSH_SERVICE_...` settings stand in the environment are left out, so that a demo touches
 nothing but its own folder.
 """
 
@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import aiohttp
 import msgspec
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ class Credentials(msgspec.Struct, frozen=True):
 
     client_id: str
     client_secret: str
+
+    @property
+    def basic(self) -> str:
+        """How the application shows who it is."""
+        return aiohttp.encode_basic_auth(self.client_id, self.client_secret)
 
 
 class Activation(msgspec.Struct, frozen=True):

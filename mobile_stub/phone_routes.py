@@ -7,6 +7,7 @@ GET /, GET /phones/{id} (asked for HTML)   the page
 GET /phones, GET /phones/{id}              what the screens show
 GET /events                                the same, again after every change, as server-sent events
 POST /phones {uri, name?, platform?}       activate a phone
+GET /phones/{id}/code                       its one-time code, and for how many seconds more
 POST /phones/{id}/close, …/open             close its app (no socket: only a push message reaches it), open it
 DELETE /phones/{id}                        take it off the account and away
 POST /phones/{id}/prompts/{prompt}/verify  {number?}; …/deny, …/fraud without a body
@@ -29,7 +30,7 @@ from mobile_stub.carrier_views import HandsetView
 from mobile_stub.errors import ActivationUriError, PhoneError, RefusedError, UnreachableError
 from mobile_stub.proofs import Decision
 from mobile_stub.shelf import NoSuchPhone, NoSuchPrompt, Shelf
-from mobile_stub.views import ActivatePhone, Trouble, TypedNumber, WorldView
+from mobile_stub.views import ActivatePhone, OneTimeCode, Trouble, TypedNumber, WorldView
 
 Body = TypeVar("Body")
 
@@ -56,6 +57,7 @@ class PhoneRoutes:
         app.router.add_post("/phones", self.activate)
         app.router.add_get("/phones/{phone}", self.phone)
         app.router.add_delete("/phones/{phone}", self.remove)
+        app.router.add_get("/phones/{phone}/code", self.code)
         app.router.add_post("/phones/{phone}/close", self.close_app)
         app.router.add_post("/phones/{phone}/open", self.open_app)
         prompt = "/phones/{phone}/prompts/{prompt}"
@@ -90,6 +92,12 @@ class PhoneRoutes:
         """Take a phone away."""
         await self._shelf.remove(request.match_info["phone"])
         return web.Response(status=204)
+
+    async def code(self, request: web.Request) -> web.StreamResponse:
+        """What the app shows to be typed in the browser."""
+        phone = self._shelf.phone(request.match_info["phone"]).phone
+        now, period = phone.clock.now(), phone.identity.totp.period
+        return _json(OneTimeCode(phone.code(now), period - now % period))
 
     async def close_app(self, request: web.Request) -> web.StreamResponse:
         """Close the app."""

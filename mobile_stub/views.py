@@ -15,6 +15,13 @@ from mobile_stub.line import LineState
 from mobile_stub.wire import Challenge, Confirm, Outcome, WithdrawalReason
 
 
+class OneTimeCode(msgspec.Struct, frozen=True):
+    """The code that a phone's app shows, and for how many seconds more."""
+
+    code: str
+    seconds_left: float
+
+
 class PromptState(StrEnum):
     """What a prompt on the screen has come to. Only WAITING can be answered."""
 

@@ -30,7 +30,7 @@ export function phoneView(screen, id) {
     if (wanted !== drawn) {
       drawn = wanted;
       tick = () => {};
-      if (!prompt) quiet(parts.stage, phone);
+      if (!prompt) tick = quiet(parts.stage, phone);
       else if (prompt.state === "waiting") tick = ask(parts.stage, phone, prompt, () => Date.now() + clock);
       else done(parts.stage, phone, prompt);
     }
@@ -69,6 +69,31 @@ function quiet(stage, phone) {
   const focused = stage.contains(document.activeElement);
   stage.replaceChildren(root);
   if (focused) document.getElementById("phone-name").focus();
+  return oneTimeCode(phone, parts);
+}
+
+/** The code by which the app verifies without a network; asked for anew when its half minute is over. */
+function oneTimeCode(phone, parts) {
+  let until = 0;
+  let asking = false;
+  return async () => {
+    const left = Math.ceil((until - Date.now()) / 1000);
+    if (left > 0) {
+      parts.left.textContent = `for ${left} s`;
+    } else if (!asking) {
+      asking = true;
+      try {
+        const { code, seconds_left: seconds } = await world.code(phone.id);
+        parts.code.textContent = `${code.slice(0, 3)} ${code.slice(3)}`;
+        until = Date.now() + seconds * 1000;
+      } catch {
+        parts.code.textContent = "";
+        until = Date.now() + 2000;
+      } finally {
+        asking = false;
+      }
+    }
+  };
 }
 
 function queue(stage, more) {

@@ -30,6 +30,7 @@ const prompt = (id, promptId) => `${phone(id)}/prompts/${encodeURIComponent(prom
 
 export const activate = (uri, name) => send("POST", "/phones", { uri, name });
 export const remove = (id) => send("DELETE", phone(id));
+export const code = (id) => send("GET", `${phone(id)}/code`);
 export const closeApp = (id) => send("POST", `${phone(id)}/close`);
 export const openApp = (id) => send("POST", `${phone(id)}/open`);
 export const verify = (id, promptId, number) => send("POST", `${prompt(id, promptId)}/verify`, { number });

@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -19,24 +19,12 @@ from tests.soak import checker
 from tests.soak.browsers import Begun, Caller, address_of, basic, begin
 from tests.soak.crowd import LightPhone, activation, enrol, proof
 from tests.soak.story import WIDE_OPEN
+from tests.support.at_once import at_once
 from tests.support.people import Office
 from tests.support.service import Service
 
 MANY = 100
 PATIENCE_SECONDS = 60.0
-
-
-async def at_once(service: Service, calls: Sequence[tuple[str, str, dict[str, str], object]]) -> list[Response]:
-    """All of them, each on a connection of its own that was opened before."""
-    callers = [Caller(address_of(service)) for _ in calls]
-    try:
-        await asyncio.gather(*(caller.send("GET", "/livez", {}) for caller in callers))
-        sent = (caller.send(*call) for caller, call in zip(callers, calls, strict=True))
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await asyncio.gather(*sent)
-    finally:
-        for caller in callers:
-            caller.close()
 
 
 @pytest.mark.reliability("R-21")

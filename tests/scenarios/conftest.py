@@ -5,9 +5,17 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import AsyncIterator
 
-from tests.support.deployments import EVERY
+import pytest
+import pytest_asyncio
+
+from mobile_stub.world import world
+from tests.conftest import MakeOffice
+from tests.support.deployments import EVERY, Deploy
+from tests.support.people import Office
+from tests.support.service import Service
+from tests.support.telephony import telephony_settings
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -16,3 +24,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         named = metafunc.definition.get_closest_marker("deployed")
         chosen = [each for each in EVERY if named is None or str(each) in named.args]
         metafunc.parametrize("deploy", chosen, indirect=True, ids=str, scope="session")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def calling_service(tmp_path_factory: pytest.TempPathFactory, deploy: Deploy) -> AsyncIterator[Service]:
+    """A service that sends texts and places calls, for all stories that bring their own people."""
+    folder = tmp_path_factory.mktemp("service")
+    policy = {
+        "POLICY__BEGINS_PER_ADDRESS": "100000/1m",
+        "POLICY__SEND_AGAIN_SECONDS": "0",
+        "TELEPHONY__LIMIT_NUMBER": "100000/1h",
+        "TELEPHONY__LIMIT_PREFIX": "100000/1h",
+    }
+    async with world(pace=None) as company:
+        service = deploy(folder, **policy, **telephony_settings(company))
+        await service.start()
+        yield service
+        await service.stop()
+
+
+@pytest.fixture
+async def calling(calling_service: Service, make_office: MakeOffice) -> Office:
+    """The operator beside it."""
+    return await make_office(calling_service)

@@ -3,47 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 
 import pyotp
 import pytest
-import pytest_asyncio
 
-from mobile_stub.world import world
 from push_service.model.challenge import Challenge
 from push_service.model.ids import MethodId
 from push_service.model.method import KeyPress, Verdict
 from push_service.model.policy import SETTINGS_CHANGE_SECONDS
 from push_service.model.user import User, UserState
-from tests.conftest import MakeOffice
 from tests.scenarios.cast import SETTINGS, Door, in_settings, registration, scene, soon, stored
 from tests.support.browser import Json, SignIn
-from tests.support.deployments import Deploy
 from tests.support.people import PASSWORD, Office
-from tests.support.service import Service
-from tests.support.telephony import telephony_settings
 
 MOBILE = {"kind": "mobile", "number": "+49 170 1234589"}
 OFFICE = {"kind": "office", "number": "+4930123456", "extension": "407"}
 URI = "otpauth://totp/Contoso:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Contoso"
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def calling_service(tmp_path_factory: pytest.TempPathFactory, deploy: Deploy) -> AsyncIterator[Service]:
-    """A service that sends texts and places calls, for all stories of this file."""
-    folder = tmp_path_factory.mktemp("service")
-    policy = {"POLICY__BEGINS_PER_ADDRESS": "100000/1m", "POLICY__SEND_AGAIN_SECONDS": "0"}
-    async with world(pace=None) as company:
-        service = deploy(folder, **policy, **telephony_settings(company))
-        await service.start()
-        yield service
-        await service.stop()
-
-
-@pytest.fixture
-async def calling(calling_service: Service, make_office: MakeOffice) -> Office:
-    """The operator beside it."""
-    return await make_office(calling_service)
 
 
 async def _asked(desk: Office, user: User, enrolment_id: str) -> Challenge:

@@ -50,7 +50,7 @@ together.
 
 - Any route can also answer 500 `internal_error`, and any path 404 `not_found` or 405 `method_not_allowed`.
 - *Key* marks those that heed `Idempotency-Key`.
-- A registration token opens `GET /v1/me` and `POST /v1/me/devices`, and nothing else.
+- A registration token opens `GET /v1/me` and what registers a phone or an authenticator app, and nothing else.
 - Below `/v1/admin` an administrator with a fresh two-step sign-in for `administration` meets the routes that are there;
   everybody else is refused, whatever the path.
 - `OPTIONS` on `/v1/sign-ins…` and `/v1/me…` answers browsers that ask before they call from a registered origin.

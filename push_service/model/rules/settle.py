@@ -59,8 +59,13 @@ def settle(
 
 
 def forgive(changes: Changes, kind: MethodKind) -> None:
-    """A success: nothing was unanswered, and what counts against this method is over; other methods' tries count on."""
-    failures = {each: count for each, count in changes.guard.failures.items() if each is not kind}
+    """A success: nothing was unanswered, and no failure of this method is in a row any more.
+
+    The tries of the policy's time stay counted: else each success of the owner would be a guesser's new tries
+    (docs/security.md, "Guessing").
+    """
+    before = changes.guard.failures.get(kind)
+    failures = {**changes.guard.failures, kind: Failures(at=before.at)} if before else changes.guard.failures
     changes.update_guard(prompts=(), sent={}, failures=failures)
 
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from push_service.decisions import Decisions
 from push_service.enroller import Enroller
 from push_service.methods import ALL
+from push_service.methods.call import FRAUD
 from push_service.model.challenge import Challenge, ChallengeState, DeliveryState
 from push_service.model.errors import UnknownUser
 from push_service.model.ids import ChallengeId, MessageId
@@ -104,7 +105,7 @@ class Calls:
         """Keys were pressed, or, with none, there was silence."""
         enrolling, challenge = await self._open(message_id, provider_id)
         if challenge is None:
-            return CallReply.OVER
+            return await self._late(message_id, provider_id, keys)
         await self._note(message_id, Sent(state=DeliveryState.DELIVERED, provider_id=provider_id))
         pressed = KeyPress(keys)
         rule = functools.partial(
@@ -114,7 +115,7 @@ class Calls:
             self._enroller.pressed(challenge, pressed) if enrolling else self._decisions.decide(challenge.user_id, rule)
         ):
             case None:
-                return CallReply.OVER
+                return await self._late(message_id, provider_id, keys)
             case Verdict.RIGHT:
                 return CallReply.DONE
             case Verdict.FRAUD:
@@ -151,6 +152,15 @@ class Calls:
                 await self._decisions.decide(known.user_id, rule)
         except UnknownUser:
             return  # removed meanwhile, with all that was under way
+
+    async def _late(self, message_id: MessageId, provider_id: str, keys: str) -> CallReply:
+        """Keys that nobody waits for any more; 0# is heard all the same, as a report by the app is."""
+        known = await self._known(message_id, provider_id) if keys == FRAUD else None
+        found = await self._store.challenge(ChallengeId(message_id)) if known else None
+        if found is None:
+            return CallReply.OVER
+        rule = functools.partial(calls.report_late, sign_in=found.sign_in, policy=self._policy)
+        return CallReply.FRAUD if await self._decisions.decide(found.sign_in.user_id, rule) else CallReply.OVER
 
     async def _known(self, message_id: MessageId, provider_id: str) -> KnownMessage | None:
         """The message, if it was begun and is known by no other id at the provider."""

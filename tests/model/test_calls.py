@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from push_service.methods import ALL
@@ -11,6 +13,7 @@ from push_service.model.ids import ChallengeId
 from push_service.model.message import About, Via
 from push_service.model.method import Verdict
 from push_service.model.policy import Policy, Rate
+from push_service.model.rules import calls
 from push_service.model.sign_in import Reason, SignInState
 from push_service.model.view import other_methods
 from tests.support.scene import DIGITS, ONLY_PUSH, Scene
@@ -43,6 +46,26 @@ def test_zero_hash_reports_fraud_and_nothing_is_asked_for_a_while() -> None:
     assert scene.sign_in(seen).reason is Reason.FRAUD_REPORTED
     assert scene.sign_in(other).state is SignInState.WITHDRAWN
     assert scene.guard.muted_until > scene.now
+    assert len(scene.recorded(AuditKind.FRAUD_REPORTED)) == 1
+
+
+@pytest.mark.security("S-16")
+def test_zero_hash_after_the_outcome_is_heard_once_and_changes_no_outcome() -> None:
+    scene = _scene()
+    other, seen = scene.begun(), scene.begun()
+    assert scene.press_keys(scene.challenge(seen).id, "#").reply is Verdict.RIGHT
+    late = partial(calls.report_late, sign_in=scene.sign_in(seen), policy=scene.policy)
+    decision = scene.run(late)
+    assert decision.reply is True
+    assert decision.withhold_results_since is not None
+    assert scene.sign_in(seen).state is SignInState.APPROVED
+    assert scene.sign_in(other).reason is Reason.FRAUD_REPORTED
+    assert scene.guard.muted_until > scene.now
+    repeated = scene.run(late)
+    assert (repeated.reply, repeated.changes) == (False, False)
+    scene.pass_time(3600)
+    long_after = scene.run(late)
+    assert (long_after.reply, long_after.changes) == (False, False)
     assert len(scene.recorded(AuditKind.FRAUD_REPORTED)) == 1
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
+from push_service.methods import ALL
 from push_service.model.challenge import MethodKind
 from push_service.model.ids import MethodId
 from push_service.model.instant import after
 from push_service.model.message import About, Message, Via
+from push_service.model.rules import recovery
 from push_service.model.rules.changes import Changes
 from push_service.model.rules.notices import NOTICE_SECONDS, NOTICES, tell
-from push_service.model.user import Method
+from push_service.model.user import Bypass, Method
 from tests.support.scene import Scene
 
 
 def _with(*methods: Method) -> Scene:
-    scene = Scene()
+    scene = Scene(methods=ALL)
     scene.set_guard(methods=methods)
     return scene
 
@@ -56,6 +60,23 @@ def test_a_phone_is_spared_by_either_of_its_methods() -> None:
 
 def test_what_is_about_no_method_is_told_to_all() -> None:
     assert [each.method_id for each in _told(_with(_text("text")))] == ["text"]
+
+
+@pytest.mark.security("S-61")
+def test_a_bypass_and_a_report_of_fraud_are_told_too() -> None:
+    scene = _with(_text("text"))
+    bypass = Bypass(id=MethodId("mth_bypass"), mac="mac", expires_at=after(scene.now, 60))
+    issued = scene.run(partial(recovery.issue_bypass, bypass=bypass, issuer="root", reason="lost phone"))
+    assert [(each.about, each.method_id) for each in issued.messages] == [(About.BYPASS_ISSUED, "text")]
+    own = scene.run(partial(recovery.issue_bypass, bypass=bypass, issuer=scene.user.id, reason="mine"))
+    assert own.messages == ()
+    scene = _with()
+    scene.add_method(MethodKind.TEXT_MOBILE)
+    call = scene.add_method(MethodKind.CALL_MOBILE)
+    seen = scene.begun()
+    assert scene.challenge(seen).method_id == call.id
+    reported = scene.press_keys(scene.challenge(seen).id, "0#")
+    assert [(each.about, each.method_id) for each in reported.messages] == [(About.FRAUD_REPORTED, "mth_text_mobile")]
 
 
 def test_each_notice_has_an_id_of_its_own() -> None:

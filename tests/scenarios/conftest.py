@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 
-from mobile_stub.world import world
 from tests.conftest import MakeOffice
 from tests.support.deployments import EVERY, Deploy
 from tests.support.people import Office
 from tests.support.service import Service
-from tests.support.telephony import telephony_settings
+from tests.support.telephony import Company
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -26,8 +27,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("deploy", chosen, indirect=True, ids=str, scope="session")
 
 
+@pytest.fixture(scope="session")
+def company() -> Iterator[Company]:
+    """A telephone company that is a process of its own: it answers whatever loop is running."""
+    command = (sys.executable, "-m", "mobile_stub", "world", "--listen", "127.0.0.1:0")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        settings: dict[str, str] = {}
+        assert process.stdout
+        while "TELEPHONY__BASE_URL" not in settings:
+            line = process.stdout.readline()
+            assert line, "the stub world did not start"
+            name, _, value = line.strip().partition("=")
+            settings |= {name.removeprefix("PUSH_SERVICE_"): value} if "TELEPHONY__" in name else {}
+        yield Company(settings)
+        process.terminate()
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def calling_service(tmp_path_factory: pytest.TempPathFactory, deploy: Deploy) -> AsyncIterator[Service]:
+async def calling_service(
+    tmp_path_factory: pytest.TempPathFactory, deploy: Deploy, company: Company
+) -> AsyncIterator[Service]:
     """A service that sends texts and places calls, for all stories that bring their own people."""
     folder = tmp_path_factory.mktemp("service")
     policy = {
@@ -36,11 +55,10 @@ async def calling_service(tmp_path_factory: pytest.TempPathFactory, deploy: Depl
         "TELEPHONY__LIMIT_NUMBER": "100000/1h",
         "TELEPHONY__LIMIT_PREFIX": "100000/1h",
     }
-    async with world(pace=None) as company:
-        service = deploy(folder, **policy, **telephony_settings(company))
-        await service.start()
-        yield service
-        await service.stop()
+    service = deploy(folder, **policy, **company.settings)
+    await service.start()
+    yield service
+    await service.stop()
 
 
 @pytest.fixture

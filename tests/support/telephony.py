@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import aiohttp
 import msgspec
 
 from mobile_stub.world import World
@@ -40,3 +43,19 @@ async def give_phone(desk: Office, user: User, kind: MethodKind, number: str) ->
 
     await desk.core.decisions.decide(user.id, rule)
     return method
+
+
+@dataclass(frozen=True)
+class Company:
+    """A stub world in a process of its own, by the settings that it prints."""
+
+    settings: dict[str, str]
+
+    async def texts(self, number: str) -> list[str]:
+        """The texts that came to this number."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.settings['TELEPHONY__BASE_URL']}/phones") as answer,
+        ):
+            handsets = (await answer.json())["handsets"]
+        return [text["body"] for each in handsets if each["number"] == number for text in each["texts"]]

@@ -11,9 +11,10 @@ from push_service.model.instant import Instant
 from push_service.model.method import Asked, KeyPress, Methods, Verdict
 from push_service.model.policy import Policy
 from push_service.model.rules.changes import Changes
-from push_service.model.rules.settle import Given, settle
-from push_service.model.sign_in import Reason
+from push_service.model.rules.settle import Given, heed_fraud, settle
+from push_service.model.sign_in import Reason, SignIn
 from push_service.model.user import Snapshot
+from push_service.model.view import readable
 
 PHONE = "phone"
 """What the records name as the source: never the number."""
@@ -33,6 +34,19 @@ def press(
     open_still = changes.asked(challenge_id) is not None
     over = judgement.verdict is Verdict.WRONG and not open_still
     return changes.decision(None if over else judgement.verdict, until=pending.sign_in.expires_at)
+
+
+def report_late(snapshot: Snapshot, now: Instant, sign_in: SignIn, policy: Policy) -> Decision[bool]:
+    """0# in a call that nobody waits for any more: the outcome stays, but prompts stop and its result is withheld.
+
+    Says whether it was heeded: what is repeated while a report mutes prompts already, or comes long after, is not.
+    """
+    changes = Changes(snapshot, now)
+    if now < changes.guard.muted_until or not readable(sign_in, now):
+        return changes.decision(False)  # noqa: FBT003 - the reply
+    changes.take_back_results()
+    heed_fraud(changes, sign_in, Given(actor=Actor.PHONE, source=PHONE), policy)
+    return changes.decision(True)  # noqa: FBT003 - the reply
 
 
 def undelivered(

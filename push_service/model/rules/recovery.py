@@ -11,7 +11,9 @@ from push_service.model.challenge import MethodKind
 from push_service.model.decision import Actor, Audit, AuditKind, Decision
 from push_service.model.errors import Forbidden
 from push_service.model.instant import Instant, rfc3339
+from push_service.model.message import About
 from push_service.model.rules.changes import Changes
+from push_service.model.rules.notices import tell
 from push_service.model.sign_in import SignInState
 from push_service.model.user import Bypass, RecoveryCodes, Snapshot
 
@@ -42,6 +44,7 @@ def issue_bypass(snapshot: Snapshot, now: Instant, bypass: Bypass, issuer: str, 
         if each.sign_in.state is SignInState.PENDING:
             changes.put(msgspec.structs.replace(each.sign_in, version=each.sign_in.version + 1))
     changes.record(Audit(kind=AuditKind.BYPASS_ISSUED, actor=Actor.OPERATOR, data=data))
+    tell(changes, About.BYPASS_ISSUED, "")
     return changes.decision(None)
 
 

@@ -12,9 +12,11 @@ from push_service.model.challenge import ChallengeState, MethodKind
 from push_service.model.decision import Actor, Audit, AuditKind
 from push_service.model.ids import DeviceId
 from push_service.model.instant import after
+from push_service.model.message import About
 from push_service.model.method import Judgement, Methods, Verdict
 from push_service.model.policy import CONSECUTIVE_FAILURES, Policy
 from push_service.model.rules.changes import Changes
+from push_service.model.rules.notices import tell
 from push_service.model.rules.unverifiable import end_unverifiable
 from push_service.model.sign_in import Reason, SignIn, SignInEvent, result_jti
 from push_service.model.throttle import left, remembered, room_at
@@ -120,6 +122,7 @@ def heed_fraud(changes: Changes, sign_in: SignIn, given: Given, policy: Policy) 
             data={"ip": sign_in.asker.ip or "", "application": sign_in.application_id},
         )
     )
+    tell(changes, About.FRAUD_REPORTED, "")
 
 
 def _end(

@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from push_service.hops import Hops
+from push_service.model.challenge import CALLS, Challenge, ChallengeState
 from push_service.model.decision import Audit, Decision, Remembered, Rule
 from push_service.model.ids import UserId
 from push_service.model.instant import Instant
@@ -62,6 +63,7 @@ class Decisions:
         decision, committed = await self._store.decide(user_id, rule, charges)
         self._hops.decided(decision, time.perf_counter() - begun)
         await self._tell(user_id, committed)
+        self._take_back(decision.challenges)
         if decision.refusal is not None:
             raise decision.refusal
         return decision.reply
@@ -79,6 +81,11 @@ class Decisions:
             self._courier.take(user_id, committed.deliveries)
         if self._dispatcher is not None and committed.messages:
             self._dispatcher.dispatch(committed.messages)
+
+    def _take_back(self, challenges: Sequence[Challenge]) -> None:
+        withdrawn = [each.id for each in challenges if each.kind in CALLS and each.state is ChallengeState.WITHDRAWN]
+        if self._dispatcher is not None and withdrawn:
+            self._dispatcher.take_back(withdrawn)
 
     def observe(self, audit: Sequence[Audit]) -> None:
         """Tell logs and metrics of records that are committed, here or by another way."""

@@ -509,6 +509,10 @@ class Dispatcher(Protocol):
         """Take charge of messages, which are committed and leased to this process; returns at once."""
         ...
 
+    def take_back(self, challenges: Sequence[ChallengeId]) -> None:
+        """Nobody waits for the answers to these any more: phones that still ring for one need not; returns at once."""
+        ...
+
 
 class Courier(Protocol):
     """Sees to it that phones hear of the prompts that were put."""

@@ -27,6 +27,10 @@ class MethodKind(StrEnum):
     BYPASS = "bypass"
 
 
+CALLS = frozenset({MethodKind.CALL_MOBILE, MethodKind.CALL_OFFICE})
+"""Those by which a phone rings."""
+
+
 class ChallengeState(StrEnum):
     """Where a challenge is; all but the first are final."""
 

@@ -124,6 +124,15 @@ async def test_an_office_phone_is_reached_by_its_extension(asked: Asker) -> None
     assert await story.outcome() == ("approved", None)
 
 
+async def test_a_phone_that_nobody_waits_for_any_more_stops_ringing(asked: Asker) -> None:
+    story = await asked(MethodKind.CALL_MOBILE)
+    call = await story.rings()
+    await until_delivery(story.sign_in, "sent")
+    assert (await story.sign_in.cancel()).status == 200
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert await call.over() is CallState.CANCELED
+
+
 @pytest.mark.security("S-16", "S-46")
 @pytest.mark.parametrize("presses", [("0#",), ("0", "#")], ids=["at once", "slowly"])
 async def test_zero_and_hash_report_fraud_however_slowly(asked: Asker, presses: tuple[str, ...]) -> None:

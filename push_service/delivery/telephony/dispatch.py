@@ -16,7 +16,7 @@ from push_service.calls import Calls
 from push_service.delivery.hands import MAX_HELD, Hands
 from push_service.model.challenge import DeliveryState
 from push_service.model.errors import ServiceError
-from push_service.model.ids import SignInId
+from push_service.model.ids import ChallengeId, SignInId, message_id
 from push_service.model.message import Message, Outgoing, Sent, Via
 from push_service.model.sign_in import Reason
 from push_service.ports import Bus, Call, SendOutcome, SendReport, Store, Telephony, Text, Topic
@@ -55,6 +55,11 @@ class Dispatch:
         for each in messages:
             self._hands.start(self._first(each))
 
+    def take_back(self, challenges: Sequence[ChallengeId]) -> None:
+        """See ports.Dispatcher. What the provider has not named yet rings on: its keys count for nothing."""
+        for each in challenges:
+            self._hands.start(self._hang_up(each))
+
     async def run(self) -> None:
         """Take over what others left, until drained."""
         while not await self._hands.pause(TAKE_OVER_SECONDS):
@@ -78,6 +83,11 @@ class Dispatch:
         outgoing = await self._store.claim_message(message.id, message.lease_until, self._lease_seconds)
         if outgoing is not None:
             await self._send(outgoing)
+
+    async def _hang_up(self, challenge_id: ChallengeId) -> None:
+        known = await self._store.known_message(message_id(challenge_id))
+        if known is not None and known.provider_id is not None:
+            await self._telephony.hang_up(known.provider_id)
 
     async def _take_over(self) -> None:
         room = min(MAX_HELD - self.held, TAKE_AT_ONCE)

@@ -7,7 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import chaos, drain, durability, expiry, herd, hints, kills, leaks, races, rolling, texts, undead, wakes
+from tests.soak import (
+    chaos,
+    codes,
+    drain,
+    durability,
+    expiry,
+    herd,
+    hints,
+    kills,
+    leaks,
+    races,
+    rolling,
+    texts,
+    undead,
+    wakes,
+)
 from tests.soak.chaos.schedule import Episode, Kind, Strike
 from tests.soak.mutants import Mutant
 from tests.soak.story import silent
@@ -78,6 +93,15 @@ async def test_rolling_restarts_fail_nobody_who_asks_again(tmp_path: Path) -> No
 @pytest.mark.reliability("R-16", "R-18")
 async def test_a_server_stopped_past_a_deadline_approves_nothing_when_it_goes_on(tmp_path: Path) -> None:
     report = await undead.run(tmp_path, rounds=1, seed=7, say=silent)
+    assert report.faults == []
+
+
+@pytest.mark.security("S-21", "S-24", "S-61")
+@pytest.mark.parametrize("deployment", [Deployment.EMBEDDED, Deployment.FLEET], ids=str)
+async def test_of_codes_typed_at_once_one_approves_and_no_more_are_judged_than_allowed(
+    tmp_path: Path, deployment: Deployment
+) -> None:
+    report = await codes.run(tmp_path, rounds=5, seed=7, say=silent, deployment=deployment)
     assert report.faults == []
 
 

@@ -25,7 +25,22 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.machine import LimitError, describe
-from tests.soak import chaos, drain, durability, expiry, herd, hints, kills, leaks, races, rolling, texts, undead, wakes
+from tests.soak import (
+    chaos,
+    codes,
+    drain,
+    durability,
+    expiry,
+    herd,
+    hints,
+    kills,
+    leaks,
+    races,
+    rolling,
+    texts,
+    undead,
+    wakes,
+)
 from tests.soak.durability import NoTracerError
 from tests.soak.story import Report, Story
 from tests.support.deployments import Deployment
@@ -56,6 +71,13 @@ STORIES: Mapping[str, Told] = {
     "expiry": Told(expiry.run, 10, "times everything runs out", "R-19"),
     "hints": Told(hints.run, 100, "sign-ins without a bell", "R-06"),
     "chaos": Told(chaos.run, 3600, "seconds of faults in everything", "R-01 to R-06, R-10, R-16, R-22, R-24"),
+    "codes": Told(codes.run, 200, "times codes are typed at once", "S-21, S-24, S-61"),
+    "codes-of-several": Told(
+        functools.partial(codes.run, deployment=Deployment.FLEET),
+        200,
+        "times codes are typed at once",
+        "S-21, S-24, S-61",
+    ),
     "wakes": Told(wakes.run, 200, "prompts to be sent at a kill -9", "R-10"),
     "texts": Told(texts.run, 200, "times kill -9 around a provider's calls", "R-10"),
     "texts-on-postgres": Told(

@@ -22,11 +22,11 @@ def rows() -> Iterator[sqlite3.Connection]:
         """
         CREATE TABLE users (id, version);
         CREATE TABLE sign_ins (id, state, reason, challenge_id, decided_at, expires_at, result_jti);
-        CREATE TABLE challenges (id, sign_in_id, state, answered_by, answer_digest);
+        CREATE TABLE challenges (id, sign_in_id, state, kind, answer_digest);
         CREATE TABLE audit (seq, decision, n, user_id, sign_in_id, kind, code);
         INSERT INTO users VALUES ('usr', 2);
         INSERT INTO sign_ins VALUES ('si', 'approved', NULL, 'ch', 105000000, 999000000, 'jti');
-        INSERT INTO challenges VALUES ('ch', 'si', 'completed', 'dev', 'digest');
+        INSERT INTO challenges VALUES ('ch', 'si', 'completed', 'app_notification', 'digest');
         INSERT INTO audit VALUES (1, 'd1', 0, 'usr', NULL, 'user.added', NULL);
         INSERT INTO audit VALUES (4, 'd2', 0, 'usr', 'si', 'sign_in.begun', NULL);
         INSERT INTO audit VALUES (9, 'd3', 0, 'usr', 'si', 'sign_in.outcome', 'approved');

@@ -62,6 +62,12 @@ class DeviceLine:
         self._gone = False
         self._closing = False
         self._turn = asyncio.Lock()
+        self._greeted = False
+
+    def greeted(self) -> None:
+        """The device was told that it is connected: from now on it may be sent prompts, and before nothing."""
+        self._greeted = True
+        self.ring()
 
     def ring(self) -> None:
         """Look again, as soon as the look under way is done."""
@@ -121,7 +127,8 @@ class DeviceLine:
                 if self._contested and await self._superseded():
                     await self.end(REPLACED)
                     return
-                await self._compare()
+                if self._greeted:
+                    await self._compare()
             except StoreUnavailable:
                 self._again_in(_LOOK_AGAIN_SECONDS)
             except (ConnectionError, TimeoutError):

@@ -174,7 +174,7 @@ class DeviceSocketFrontend:
                 await self._bus.ring([elsewhere])
                 now = await self._store.now()
                 await send(frames.ready(device.id, HEARTBEAT_SECONDS, rfc3339(now)))
-                line.ring()
+                line.greeted()
                 await self._converse(socket, line)
         finally:
             await line.end()

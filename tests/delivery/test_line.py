@@ -104,7 +104,7 @@ class World:
         screen = Screen()
         line = DeviceLine(device, ids.connection_id(), self.store, screen.send, screen.close)
         async with self.bus.attach(Topic.user(device.user_id), line.ring):
-            line.ring()
+            line.greeted()
             yield screen, line
         await line.end()
 
@@ -257,6 +257,21 @@ async def test_an_answer_that_overtakes_the_look_under_way_does_not_bring_its_pr
         await world.decide(alice, answering(answered, alice.phone))
         later = await world.begin(alice)
         await screen.is_told(*so_far, asked(later))
+
+
+async def test_nothing_is_sent_before_the_device_was_told_that_it_is_connected(world: World) -> None:
+    alice, screen = await enrol(world.store), Screen()
+    seen = await world.begin(alice)
+    line = DeviceLine(alice.phone, ids.connection_id(), world.store, screen.send, screen.close)
+    for early in (line.ring, line.contest):
+        early()
+        looking = line._looking
+        assert looking is not None
+        await looking
+    assert (screen.frames, screen.closed) == ([], None)
+    line.greeted()
+    await screen.is_told(asked(seen))
+    await line.end()
 
 
 async def test_what_time_ends_is_taken_back_without_a_ring(world: World) -> None:

@@ -20,7 +20,6 @@ from push_service.crypto.answers import ReceivedAnswer
 from push_service.delivery import frames
 from push_service.delivery.line import (
     NOT_AUTHENTICATED,
-    REPLACED,
     RESTARTING,
     TOO_MANY_MESSAGES,
     DeviceLine,
@@ -32,7 +31,7 @@ from push_service.hops import Hops
 from push_service.model import ids
 from push_service.model.device import Device
 from push_service.model.errors import InvalidRequest, NotAuthenticated, OriginNotAllowed, ServiceError, TooLate
-from push_service.model.ids import ChallengeId, DeviceId
+from push_service.model.ids import ChallengeId, ConnectionId
 from push_service.model.instant import MICROSECONDS, Instant, rfc3339
 from push_service.model.policy import Rate
 from push_service.model.throttle import spend
@@ -94,7 +93,7 @@ class DeviceSocketFrontend:
         self._hops = hops or Hops()
         self._answers, self._registrar, self._store, self._bus = answers, registrar, store, bus
         self._receipts, self._own_origin = receipts, own_origin
-        self._lines: dict[DeviceId, DeviceLine] = {}
+        self._lines: dict[ConnectionId, DeviceLine] = {}
         self._greeted: set[web.WebSocketResponse] = set()
         self._leaving = False
         self._dice = random.SystemRandom()
@@ -116,7 +115,7 @@ class DeviceSocketFrontend:
     @property
     def open(self) -> int:
         """How many devices are connected."""
-        return len(self._lines)
+        return len({line.device.id for line in self._lines.values()})
 
     async def close_all(self) -> None:
         """Send everyone away to come back, each at a moment of its own: this process is about to end.
@@ -160,11 +159,9 @@ class DeviceSocketFrontend:
         send = functools.partial(_send, socket)
         connection_id = ids.connection_id()
         line = DeviceLine(device, connection_id, self._store, send, functools.partial(_close, socket), hops=self._hops)
-        former = self._lines.get(device.id)
-        self._lines[device.id] = line
-        # Not a TaskGroup: cancelled, as it is here whenever a phone goes away, it keeps its error and that its frame
-        # (Python 3.11), and the whole connection waits for the collector.
-        parting = asyncio.create_task(former.end(REPLACED)) if former else None
+        # A former socket is told here as on any other process, by the bell below: which of several is the newest is for
+        # the store to say, or two that come at the same moment may each end the other.
+        self._lines[connection_id] = line
         try:
             async with (
                 self._bus.attach(Topic.user(device.user_id), line.ring),
@@ -178,10 +175,7 @@ class DeviceSocketFrontend:
                 await self._converse(socket, line)
         finally:
             await line.end()
-            if self._lines.get(device.id) is line:
-                del self._lines[device.id]
-            if parting:
-                await parting
+            del self._lines[connection_id]
         return socket
 
     async def _authenticated(self, socket: web.WebSocketResponse) -> Device | None:

@@ -333,3 +333,18 @@ async def test_of_many_sockets_of_one_device_the_newest_stays(desk: Office) -> N
             assert {each.result()[0] for each in ended if each.done()} == {REPLACED}
             ended[stays].cancel()
             await asyncio.wait({ended[stays]})
+
+
+@pytest.mark.security("S-57")
+async def test_the_socket_opened_last_stays_though_an_earlier_one_authenticates_after_it(desk: Office) -> None:
+    async with (
+        scene(desk) as stage,
+        raw_socket(stage.browser.session) as earlier,
+        raw_socket(stage.browser.session) as later,
+    ):
+        for each in (later, earlier):
+            await each.authenticate(stage.phone)
+            assert (await each.frame())["type"] == "ready"
+        assert (await earlier.close_code())[0] == REPLACED
+        _, challenge = await stage.ask()
+        assert (await later.until("challenge"))["challenge"]["id"] == challenge.id

@@ -54,6 +54,12 @@ def test_a_forked_process_makes_other_ids() -> None:
         assert pipe.read() not in {"", ids.sign_in_id()}
 
 
+def test_each_kind_of_id_says_what_it_is_of() -> None:
+    made = (ids.app_password_id(), ids.browser_id(), ids.connection_id(), ids.decision_id())
+    assert len({each.partition("_")[0] for each in made}) == len(made)
+    assert ids.app_password_id().startswith("apw_")
+
+
 def test_a_token_carries_256_bits_and_only_its_digest_is_kept() -> None:
     token = ids.secret_token("cs")
     assert token.startswith("cs_")

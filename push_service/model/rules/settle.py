@@ -55,7 +55,7 @@ def settle(
             if method.spoils:
                 sign_in = _end(changes, pending, SignInEvent.SPOILT, Reason.WRONG_NUMBER, given)
             count_wrong(changes, challenge.kind, given.actor, methods, policy)
-        case Verdict.UNCLEAR:
+        case _:  # unclear
             pass
     return sign_in
 

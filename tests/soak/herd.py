@@ -43,7 +43,7 @@ async def run(
     allow_open_files(2 * rounds + 500)
     dice = random.Random(seed)  # noqa: S311 - the dice of a test, to be thrown again
     async with AsyncExitStack() as stack:
-        service = await deployed(stack, folder, deployment)
+        service = await deployed(stack, folder, deployment, POLICY__PENDING_PER_PERSON="20")
         await service.start()
         stack.push_async_callback(service.kill)
         async with office(service) as desk:

@@ -26,8 +26,11 @@ REQUESTS = "push_service_http_requests_total"
 async def gone(*pids: int) -> None:
     """Wait until these processes have ended."""
 
+    def runs(each: psutil.Process) -> bool:
+        return bool(each.info["status"] != psutil.STATUS_ZOMBIE)  # as read while it was there
+
     async def alive() -> set[int]:
-        return {pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE}
+        return {each.pid for each in psutil.process_iter(["status"]) if each.pid in pids and runs(each)}
 
     await until(alive, lambda left: not left)
 

@@ -37,6 +37,8 @@ START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 CONNECTIONS = 60
 _ULIMIT_BLOCK = 512
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a name of its own is made in it
+_MEMORY_ROOM = 8 * 2**30
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "fsync": "off",  # what is killed is the server, never the machine: what it wrote is there
@@ -104,7 +106,9 @@ class PostgresServer:
         """Settings of the server, beside or instead of `SETTINGS`; no file grows beyond that many bytes."""
         self.settings = SETTINGS | settings
         self._largest_file = largest_file
-        self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self.folder = Path(
+            tempfile.mkdtemp(prefix="postgres-", dir=_memory() if self.settings["fsync"] == "off" else None)
+        )
         self.port = free_port()
         self.loop = Loop()
         self._owner = _unprivileged()
@@ -247,6 +251,16 @@ class PostgresServer:
             group=owner.pw_gid if owner else None,
             extra_groups=[] if owner else None,
         )
+
+
+def _memory() -> Path | None:
+    """Where files are kept in memory, if there is room: what nobody syncs needs no disk, and copying a database there
+    takes a twentieth of the time.
+    """
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(_MEMORY).free >= _MEMORY_ROOM and os.access(_MEMORY, os.W_OK):
+            return _MEMORY
+    return None
 
 
 async def _once(url: str, use: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:

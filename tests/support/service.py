@@ -86,8 +86,12 @@ class Service:
             return 0
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(number)
-        async with asyncio.timeout(STOP_SECONDS):
-            return await process.wait()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                return await process.wait()
+        except BaseException:
+            self.process = process  # not seen to its end yet: whoever ends it next waits for it
+            raise
 
     async def command(self, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
         """Run a command of the command line beside the server: exit code, stdout, stderr."""

@@ -6,6 +6,8 @@ challenges and sign-ins (NIST SP 800-63B-4, 3.2.2): a new code is no new try.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import msgspec
 
 from push_service.model.challenge import ChallengeState, MethodKind
@@ -55,8 +57,10 @@ def settle(
             if method.spoils:
                 sign_in = _end(changes, pending, SignInEvent.SPOILT, Reason.WRONG_NUMBER, given)
             count_wrong(changes, challenge.kind, given.actor, methods, policy)
-        case _:  # unclear
+        case Verdict.UNCLEAR:
             pass
+        case _:
+            assert_never(judgement.verdict)
     return sign_in
 
 

@@ -68,9 +68,13 @@ class Service:
                 stderr=log,
             )
         assert self.process.stdout is not None
-        async with asyncio.timeout(START_SECONDS):
-            line = await self.process.stdout.readline()
-        assert b"listening on" in line, f"the server did not start: {self.log}"
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                line = await self.process.stdout.readline()
+            assert b"listening on" in line, f"the server did not start: {self.log}"
+        except BaseException:
+            await self.kill()  # one that refused to start is waited for, too
+            raise
 
     async def stop(self) -> int:
         """End politely (SIGTERM); says the exit code."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -70,7 +71,6 @@ class Stage:
                 try:
                     await member.start()
                 except AssertionError:  # it has ended, having said why: a part that it needs is not there
-                    await member.kill()
                     self.counts["starts in vain"] += 1
                     await asyncio.sleep(AGAIN_SECONDS)
                 else:
@@ -78,13 +78,11 @@ class Stage:
 
     async def end(self, member: Service) -> None:
         """Tell a server to end, and take down how it did."""
-        process = member.process
         try:
             self.codes.append(await member.stop())
         except TimeoutError:
-            assert process is not None
-            process.kill()
-            self.codes.append(await process.wait())
+            await member.kill()
+            self.codes.append(-signal.SIGKILL)
 
     async def answer(self) -> float:
         """Wait until all parts answer; since when, by the monotonic clock."""

@@ -2,14 +2,14 @@
 
 Every setup has the same people, registered once and copied. They take turns within every round, so that a busy minute
 of the machine falls on all; ratios are taken round by round. All servers share one core, the load has the other. A
-round has two loads: everybody without pause, for what a sign-in costs, and few at random instants, for how soon a
-browser knows. Each process has as many people as any other, so that as much comes together in it. CPU is counted for
-the service's processes, PostgreSQL's and Redis's apart. At the end of each round the hops are measured alone
-(`parts.py`).
+round has two loads: everybody without pause, for what a sign-in costs where the core is full; and at random instants,
+as many a second for each process however many there are, for what it costs where each process has room, and for how
+soon a browser knows. In both each process has as many people as any other. CPU is counted for the service's processes,
+PostgreSQL's and Redis's apart. At the end of each round the hops are measured alone (`parts.py`).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from bench import processes
 from bench.backends import Backend, postgres, redis
 from bench.contestants import registered
 from bench.driver import Measurement, closed_loop, connected, open_loop
+from bench.exchange import Pair
 from bench.figures import Spread
 from bench.machine import cores, pinned
 from bench.results import Options, Table, errors_text
@@ -33,9 +34,8 @@ ROUNDS = 5
 SECONDS = 4.0
 WARM_SECONDS = 6.0
 """How long everybody signs in before anything counts, once: statements are prepared by then, channels subscribed to."""
-QUIET_RATE = 10.0
-"""Sign-ins a second at which latency is measured: nobody waits behind anybody."""
-QUIET_PEOPLE = 16
+STEADY_RATE = 15.0
+"""Sign-ins a second for each process: four of them leave half of their core free."""
 
 EMBEDDED = Setup("embedded")
 SETUPS = (
@@ -50,23 +50,38 @@ SETUPS = (
 _PARTS_DATABASE = "parts"
 
 
+Read = Callable[[Measurement], float]
+
+
+def _service_ms(taken: Measurement) -> float:
+    """CPU of the service's processes alone."""
+    return taken.server_cpu_ms - taken.bus_cpu_ms
+
+
+def _all_ms(taken: Measurement) -> float:
+    """CPU of everything that serves."""
+    return taken.server_cpu_ms + taken.database_cpu_ms
+
+
+_PARTS: Mapping[str, Read] = {
+    "service": _service_ms,
+    "PostgreSQL": lambda taken: taken.database_cpu_ms,
+    "Redis": lambda taken: taken.bus_cpu_ms,
+    "all": _all_ms,
+}
+_LATENCIES: Mapping[str, Read] = {
+    "answer→browser p50 ms": lambda taken: taken.answer_to_browser.p50,
+    "p99 ms": lambda taken: taken.answer_to_browser.p99,
+}
+
+
 @dataclass(frozen=True)
 class Turn:
     """One setup in one round."""
 
     setup: str
     busy: Measurement
-    quiet: Measurement
-
-    @property
-    def service_ms(self) -> float:
-        """CPU of the service's processes alone."""
-        return self.busy.server_cpu_ms - self.busy.bus_cpu_ms
-
-    @property
-    def whole_ms(self) -> float:
-        """CPU of everything that serves."""
-        return self.busy.server_cpu_ms + self.busy.database_cpu_ms
+    steady: Measurement
 
 
 @dataclass(frozen=True)
@@ -79,51 +94,42 @@ class ScalingResult:
     parts: Sequence[Sequence[Part]]
 
     def tables(self) -> Sequence[Table]:
-        """The whole sign-in, and its hops."""
-        return [self._whole(), parts_table(self.parts)]
+        """The whole sign-in under either load, and its hops."""
+        rounds = f"median [range] of {len(self.rounds)} rounds. {self.versions}."
+        busy = f"{self.people} people a process sign in without pause; {rounds}"
+        steady = f"{STEADY_RATE:.0f} sign-ins a second a process; {rounds}"
+        return [
+            self._whole(busy, lambda turn: turn.busy, {}),
+            self._whole(steady, lambda turn: turn.steady, _LATENCIES),
+            parts_table(self.parts),
+        ]
 
-    def _whole(self) -> Table:
+    def _whole(self, title: str, load: Callable[[Turn], Measurement], besides: Mapping[str, Read]) -> Table:
         columns = (
             "CPU ms a sign-in",
-            "service",
-            "PostgreSQL",
-            "Redis",
-            "all",
+            *_PARTS,
             "service / embedded",
             "all / embedded",
-            "answer→browser p50 ms",
-            "p99 ms",
+            *besides,
             "errors",
         )
-        rows = [self._row(place, turn.setup) for place, turn in enumerate(self.rounds[0])]
-        title = (
-            f"{self.people} people a process sign in without pause; latency at {QUIET_RATE:.0f} sign-ins a second;"
-            f" median [range] of {len(self.rounds)} rounds. {self.versions}."
-        )
+        rounds = [[load(turn) for turn in round_] for round_ in self.rounds]
+        rows = [self._row(rounds, place, besides) for place in range(len(rounds[0]))]
         return Table(title, columns, rows)
 
-    def _row(self, place: int, name: str) -> Sequence[str]:
-        turns = [round_[place] for round_ in self.rounds]
-        firsts = [round_[0] for round_ in self.rounds]
+    def _row(self, rounds: Sequence[Sequence[Measurement]], place: int, besides: Mapping[str, Read]) -> Sequence[str]:
+        both = [(round_[place], round_[0]) for round_ in rounds]
 
-        def text(read: Callable[[Turn], float], digits: int = 2) -> str:
-            return Spread.of(map(read, turns)).text(digits)
-
-        def ratio(read: Callable[[Turn], float]) -> str:
-            both = zip(turns, firsts, strict=True)
-            return Spread.of(read(turn) / max(first.whole_ms, 1e-9) for turn, first in both).text(2)
+        def ratio(read: Read) -> str:
+            return Spread.of(read(taken) / max(_all_ms(first), 1e-9) for taken, first in both).text(2)
 
         return (
-            name,
-            text(lambda turn: turn.service_ms),
-            text(lambda turn: turn.busy.database_cpu_ms),
-            text(lambda turn: turn.busy.bus_cpu_ms),
-            text(lambda turn: turn.whole_ms),
-            ratio(lambda turn: turn.service_ms),
-            ratio(lambda turn: turn.whole_ms),
-            text(lambda turn: turn.quiet.answer_to_browser.p50, 1),
-            text(lambda turn: turn.quiet.answer_to_browser.p99, 1),
-            errors_text(sum((Counter(turn.busy.errors) + Counter(turn.quiet.errors) for turn in turns), Counter())),
+            self.rounds[0][place].setup,
+            *(Spread.of(read(taken) for taken, _ in both).text(2) for read in _PARTS.values()),
+            ratio(_service_ms),
+            ratio(_all_ms),
+            *(Spread.of(read(taken) for taken, _ in both).text(1) for read in besides.values()),
+            errors_text(sum((Counter(taken.errors) for taken, _ in both), Counter())),
         )
 
 
@@ -179,13 +185,17 @@ def _fleets(
 
 async def _turn(each: Fleet, people: int, seconds: float) -> Turn:
     busy = await _busy(each, people, seconds)
-    pairs = [each.pair(number) for number in range(min(QUIET_PEOPLE, people))]
+    pairs = _pairs(each, people)
     async with connected(pairs):
-        quiet = await open_loop(each.server, pairs, QUIET_RATE, seconds)
-    return Turn(each.setup.name, busy, quiet)
+        steady = await open_loop(each.server, pairs, STEADY_RATE * each.setup.processes, seconds)
+    return Turn(each.setup.name, busy, steady)
 
 
 async def _busy(each: Fleet, people: int, seconds: float) -> Measurement:
-    pairs = [each.pair(number) for number in range(people * each.setup.processes)]
+    pairs = _pairs(each, people)
     async with connected(pairs):
         return await closed_loop(each.server, pairs, seconds)
+
+
+def _pairs(each: Fleet, people: int) -> Sequence[Pair]:
+    return [each.pair(number) for number in range(people * each.setup.processes)]

@@ -18,15 +18,17 @@ def test_every_setup_signs_people_in_and_every_part_of_it_is_counted_apart(tmp_p
     setups = [setup for setup in SETUPS if setup.processes <= 2]
     assert [turn.setup for turn in turns] == [setup.name for setup in setups]
     for setup, turn in zip(setups, turns, strict=True):
-        assert turn.busy.errors == {}
-        assert turn.busy.sign_ins > 0
-        assert turn.service_ms > 0
+        for taken in (turn.busy, turn.steady):
+            assert taken.errors == {}
+            assert taken.sign_ins > 0
+        assert turn.busy.server_cpu_ms > turn.busy.bus_cpu_ms
         assert setup.postgres or turn.busy.database_cpu_ms == 0
     # One turn is so short that the system's clock of processor time may not have ticked.
     assert sum(turn.busy.database_cpu_ms for turn in turns) > 0
-    whole, hops = measured.tables()
-    assert [row[0] for row in whole.rows] == [setup.name for setup in setups]
-    assert whole.rows[0][6] == "1.00", "the embedded service is what the others are compared to"
+    busy, steady, hops = measured.tables()
+    for whole in (busy, steady):
+        assert [row[0] for row in whole.rows] == [setup.name for setup in setups]
+    assert busy.rows[0][6] == "1.00", "the embedded service is what the others are compared to"
     assert all(part.here for part in measured.parts[0])
     assert hops.rows[0][0] == "a wait's subscription, to and from"
 

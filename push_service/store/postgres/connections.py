@@ -31,6 +31,17 @@ CONNECT_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
 _GRACE_SECONDS = 0.2
 """The server ends a statement that takes too long; this much later it is given up from here."""
+_NEVER = (
+    *(
+        "enable_seqscan",
+        "enable_bitmapscan",
+        "enable_material",
+        "enable_memoize",
+        "enable_hashjoin",
+        "enable_mergejoin",
+    ),
+    "jit",
+)
 _ROLLBACK_SECONDS = 0.2
 """What is given up in a transaction rolls it back, and waits for that: over a dead connection, for ever, unless that
 wait has an end of its own."""
@@ -146,10 +157,9 @@ async def connect(url: str, statement_seconds: float, lock_seconds: float | None
             "statement_timeout": str(milliseconds),
             "lock_timeout": str(milliseconds if lock_seconds is None else round(lock_seconds * 1000)),
             "idle_in_transaction_session_timeout": str(milliseconds or 60_000),
-            # Few statements, always by key: one plan each, made once, by an index even where a table is empty yet and
-            # reading all of it would seem cheaper; and nothing is worth compiling.
+            # Few statements, always by key: one plan each, made once, which goes row by row over indices even where
+            # tables are empty yet and reading all of them once would seem cheaper; and nothing is worth compiling.
             "plan_cache_mode": "force_generic_plan",
-            "enable_seqscan": "off",
-            "jit": "off",
+            **dict.fromkeys(_NEVER, "off"),
         },
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
@@ -27,11 +29,16 @@ from tests.contracts.kinds import PostgresStores
 from tests.contracts.making import answer, begin, enrol, look
 from tests.support.postgres import Beside, PostgresServer
 
+if TYPE_CHECKING:
+    from push_service.store.postgres.connections import Connection
+
 COLUMNS = (
     "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
     " ORDER BY table_name, column_name"
 )
 MESSAGES = (messages.CLAIM, messages.ANY_DUE, messages.DUE, messages.OF_NO_USE, messages.SENT)
+OF_A_PERSON = {"read": READ, "named": READ_NAMED, "seen": SEEN, "pending": PENDING}
+CROWD = 100
 OF_POSTGRES_ALONE = {("audit", "xid")}
 VERSIONS = "schema_migrations"
 
@@ -169,7 +176,35 @@ async def test_no_statement_that_is_often_run_reads_a_whole_table(empty: Empty, 
         await connection.close()
     lines = [row[0] for row in plan]
     assert any("Index" in line for line in lines)
-    assert not [line for line in lines if "Seq Scan" in line]
+    assert not [line for line in lines if "Seq Scan" in line or "Bitmap" in line or "Hash" in line]
+
+
+async def test_what_is_read_of_a_person_does_not_grow_with_how_many_sign_in(stores: PostgresStores) -> None:
+    async with stores.open() as store:
+        connection = await connect(stores.url, 0)
+        try:
+            for name, statement in OF_A_PERSON.items():  # while the tables are empty: the plan is kept
+                await connection.execute(f"PREPARE {name} (text[]) AS {statement}")
+                await connection.execute(f"EXECUTE {name} ('{{}}')")
+            people = [await enrol(store, f"person{number}") for number in range(CROWD)]
+            seen = [await begin(store, person) for person in people]
+            pages = {
+                "read": await _pages(connection, "read", people[0].id),
+                "named": await _pages(connection, "named", people[0].user.name_key),
+                "seen": await _pages(connection, "seen", seen[0].sign_in.id),
+                "pending": await _pages(connection, "pending", str(seen[0].sign_in.challenge_id)),
+            }
+        finally:
+            await connection.close()
+    assert max(pages.values()) < CROWD / 2, pages
+
+
+async def _pages(connection: Connection, name: str, id_: str) -> int:
+    """How many pages of tables and indices the statement looks at to find this one."""
+    [[plan]] = await connection.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name} (ARRAY['{id_}'])")
+    top = json.loads(plan)[0]["Plan"]
+    assert top["Actual Rows"] == 1
+    return int(top["Shared Hit Blocks"]) + int(top["Shared Read Blocks"])
 
 
 @pytest.mark.reliability("R-14")

@@ -47,16 +47,22 @@ class Fleet(Service):
     async def stop(self) -> int:
         codes = await asyncio.gather(*(member.stop() for member in self.members))
         self._close()
-        return max(codes)
+        return _worst(codes)
 
-    async def kill(self) -> None:
-        await asyncio.gather(*(member.kill() for member in self.members))
+    async def kill(self) -> int:
+        codes = await asyncio.gather(*(member.kill() for member in self.members))
         self._close()
+        return _worst(codes)
 
     def _close(self) -> None:
         front, self._front = self._front, None
         if front is not None:
             front.close()
+
+
+def _worst(codes: Sequence[int]) -> int:
+    """The first that is none of a good end; signals are negative."""
+    return next((code for code in codes if code), 0)
 
 
 class _Front:

@@ -80,16 +80,18 @@ class Service:
         """End politely (SIGTERM); says the exit code."""
         return await self._end(signal.SIGTERM)
 
-    async def kill(self) -> None:
-        """End at once (SIGKILL)."""
-        await self._end(signal.SIGKILL)
+    async def kill(self) -> int:
+        """End at once (SIGKILL); says the exit code, which is another's where it had ended by itself."""
+        return await self._end(signal.SIGKILL)
 
     async def _end(self, number: signal.Signals) -> int:
         process, self.process = self.process, None
         if process is None:
             return 0
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(number)
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                # Not send_signal: it looks by itself whether the process has ended, and asyncio would miss the end.
+                os.kill(process.pid, number)
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 return await process.wait()

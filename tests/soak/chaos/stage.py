@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -81,8 +80,7 @@ class Stage:
         try:
             self.codes.append(await member.stop())
         except TimeoutError:
-            await member.kill()
-            self.codes.append(-signal.SIGKILL)
+            self.codes.append(await member.kill())
 
     async def answer(self) -> float:
         """Wait until all parts answer; since when, by the monotonic clock."""

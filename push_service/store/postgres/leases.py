@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from push_service.store.postgres.connections import Connection
 
 NOW = "SELECT service_now()"
-_OF_LEASE = f"{for_postgres(outbox.OF_LEASE)} FOR NO KEY UPDATE OF d"
-_DUE = f"{for_postgres(outbox.DUE)} FOR NO KEY UPDATE OF d SKIP LOCKED"
+OF_LEASE = f"{for_postgres(outbox.OF_LEASE)} FOR NO KEY UPDATE OF d"
+DUE = f"{for_postgres(outbox.DUE)} FOR NO KEY UPDATE OF d SKIP LOCKED"
 _ANY_DUE = for_postgres(outbox.DUE)
 _LEASE, _DONE = for_postgres(outbox.LEASE), for_postgres(outbox.DONE)
 _AGAIN, _RELEASE = for_postgres(outbox.AGAIN), for_postgres(outbox.RELEASE)
@@ -32,7 +32,7 @@ async def claim(
     """Renew a lease; what is to be sent under it."""
     async with connection.transaction():
         now: Instant = await connection.fetchval(NOW)
-        found = await fetch(connection, _OF_LEASE, now, challenge_id, lease_until)
+        found = await fetch(connection, OF_LEASE, now, challenge_id, lease_until)
         return await _leased(connection, now, map_, found, seconds)
 
 
@@ -42,7 +42,7 @@ async def take_due(connection: Connection, map_: Rows, limit: int, seconds: floa
     if not await connection.fetch(_ANY_DUE, now, 1):
         return []
     async with connection.transaction():
-        return await _leased(connection, now, map_, await fetch(connection, _DUE, now, limit), seconds)
+        return await _leased(connection, now, map_, await fetch(connection, DUE, now, limit), seconds)
 
 
 async def _leased(

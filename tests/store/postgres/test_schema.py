@@ -16,7 +16,7 @@ import pytest
 from push_service.crypto.sealing import Sealer
 from push_service.model.errors import StoreUnavailable
 from push_service.store import UnsafeDatabase
-from push_service.store.postgres import PostgresStore, messages, schema
+from push_service.store.postgres import PostgresStore, leases, messages, schema
 from push_service.store.postgres.connections import connect
 from push_service.store.postgres.follower import NEWS
 from push_service.store.postgres.reading import PENDING, SEEN, SETTLED
@@ -37,8 +37,9 @@ COLUMNS = (
     " ORDER BY table_name, column_name"
 )
 MESSAGES = (messages.CLAIM, messages.ANY_DUE, messages.DUE, messages.OF_NO_USE, messages.SENT)
-OF_A_PERSON = {"read": READ, "named": READ_NAMED, "seen": SEEN, "pending": PENDING}
+OF_A_PERSON = {"read": READ, "named": READ_NAMED, "seen": SEEN, "pending": PENDING, "lease": leases.OF_LEASE}
 CROWD = 100
+LEASES = (leases.OF_LEASE, leases.DUE)
 OF_POSTGRES_ALONE = {("audit", "xid")}
 VERSIONS = "schema_migrations"
 
@@ -161,7 +162,7 @@ async def test_a_role_without_any_right_beyond_its_tables_can_serve_what_another
 
 
 @pytest.mark.parametrize(
-    "statement", [READ, WRITE, SEEN, PENDING, READ_NAMED, SETTLED, ACKNOWLEDGE, NEWS, OVERDUE, *MESSAGES]
+    "statement", [READ, WRITE, SEEN, PENDING, READ_NAMED, SETTLED, ACKNOWLEDGE, NEWS, OVERDUE, *MESSAGES, *LEASES]
 )
 async def test_no_statement_that_is_often_run_reads_a_whole_table(empty: Empty, statement: str) -> None:
     """Not even with the plan that is made while the tables are empty, and kept while they fill."""
@@ -184,24 +185,29 @@ async def test_what_is_read_of_a_person_does_not_grow_with_how_many_sign_in(stor
         connection = await connect(stores.url, 0)
         try:
             for name, statement in OF_A_PERSON.items():  # while the tables are empty: the plan is kept
-                await connection.execute(f"PREPARE {name} (text[]) AS {statement}")
-                await connection.execute(f"EXECUTE {name} ('{{}}')")
+                values = ["NULL"] * len((await connection.prepare(statement)).get_parameters())
+                await connection.execute(f"PREPARE {name} AS {statement}")
+                await connection.execute(f"EXECUTE {name} ({', '.join(values)})")
             people = [await enrol(store, f"person{number}") for number in range(CROWD)]
-            seen = [await begin(store, person) for person in people]
+            sign_in, *_ = [(await begin(store, person)).sign_in for person in people]
+            until = await connection.fetchval(
+                "SELECT lease_until FROM deliveries WHERE challenge_id = $1", sign_in.challenge_id
+            )
             pages = {
-                "read": await _pages(connection, "read", people[0].id),
-                "named": await _pages(connection, "named", people[0].user.name_key),
-                "seen": await _pages(connection, "seen", seen[0].sign_in.id),
-                "pending": await _pages(connection, "pending", str(seen[0].sign_in.challenge_id)),
+                "read": await _pages(connection, "read", f"ARRAY['{people[0].id}']"),
+                "named": await _pages(connection, "named", f"ARRAY['{people[0].user.name_key}']"),
+                "seen": await _pages(connection, "seen", f"ARRAY['{sign_in.id}']"),
+                "pending": await _pages(connection, "pending", f"ARRAY['{sign_in.challenge_id}']"),
+                "lease": await _pages(connection, "lease", f"0, '{sign_in.challenge_id}', {until}"),
             }
         finally:
             await connection.close()
     assert max(pages.values()) < CROWD / 2, pages
 
 
-async def _pages(connection: Connection, name: str, id_: str) -> int:
-    """How many pages of tables and indices the statement looks at to find this one."""
-    [[plan]] = await connection.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name} (ARRAY['{id_}'])")
+async def _pages(connection: Connection, name: str, values: str) -> int:
+    """How many pages of tables and indices the statement looks at to find the one row that there is."""
+    [[plan]] = await connection.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name} ({values})")
     top = json.loads(plan)[0]["Plan"]
     assert top["Actual Rows"] == 1
     return int(top["Shared Hit Blocks"]) + int(top["Shared Read Blocks"])

@@ -62,6 +62,8 @@ class Topic(NamedTuple):
 
 APPLICATIONS = Topic("applications")
 SIGNING_KEYS = Topic("signing_keys")
+OUTBOX = Topic("outbox")
+"""Somebody has just looked through the outbox of prompts, and left nothing that is due."""
 
 
 class Committed(NamedTuple):

@@ -25,9 +25,14 @@ from push_service.model.ids import ChallengeId, SignInId, UserId
 from push_service.model.instant import Instant, after
 from push_service.model.outbox import Attempt, Undelivered
 from push_service.model.rules.ask import ACKNOWLEDGEMENT_SECONDS
-from push_service.ports import Bus, Messenger, Store, Topic, Wake, WakeOutcome, WakeReport
+from push_service.ports import OUTBOX, Bus, Messenger, Store, Topic, Wake, WakeOutcome, WakeReport
 
 TAKE_OVER_SECONDS = 0.5
+FRESH_SECONDS = 0.4
+"""So long after one process has looked for what is due no other does: a look goes through all live sign-ins. Less than
+TAKE_OVER_SECONDS, so that a process which is alone looks each time."""
+LONGEST_SECONDS = 3.0
+"""So often each process looks itself, whatever it heard: a bell proves nothing."""
 TAKE_AT_ONCE = 100
 _WRITING_SECONDS = 0.5
 QUEUE_FULL = WakeReport(WakeOutcome.REFUSED, "queue_full")
@@ -78,6 +83,7 @@ class Waker:
         self._gate = Gate(limits.concurrency, limits.waiting)
         self._hands = Hands("wake")
         self._dice = random.SystemRandom()
+        self._looked = self._somebody_looked = float("-inf")
 
     @property
     def held(self) -> int:
@@ -91,12 +97,15 @@ class Waker:
 
     async def run(self) -> None:
         """Take over what others left, until drained."""
-        while not await self._hands.pause(TAKE_OVER_SECONDS):
-            try:
-                await self._take_over()
-                await self._verdicts.execute(asyncio.get_running_loop().time())
-            except ServiceError as refusal:
-                _log.warning("wake.takeover_postponed", code=refusal.code, detail=refusal.detail)
+        loop = asyncio.get_running_loop()
+        async with self._bus.attach(OUTBOX, self._note_look):
+            while not await self._hands.pause(TAKE_OVER_SECONDS):
+                try:
+                    if self._is_to_look(loop.time()):
+                        await self._take_over()
+                    await self._verdicts.execute(loop.time())
+                except ServiceError as refusal:
+                    _log.warning("wake.takeover_postponed", code=refusal.code, detail=refusal.detail)
 
     def drain(self) -> None:
         """Begin nothing more: leases of what is not being sent at this moment are given back, now and from now on."""
@@ -193,9 +202,18 @@ class Waker:
         room = min(self._gate.room, MAX_HELD - self.held, TAKE_AT_ONCE)
         if room <= 0:
             return
+        self._looked = asyncio.get_running_loop().time()
         due = await self._store.take_due(room, self._limits.lease_seconds)
         for held in dict.fromkeys(_Held(each.challenge_id, each.lease_until) for each in due):
             self._start(self._deliver(held))
+        if len(due) < room:
+            await self._bus.ring((OUTBOX,))
+
+    def _note_look(self) -> None:
+        self._somebody_looked = asyncio.get_running_loop().time()
+
+    def _is_to_look(self, now: float) -> bool:
+        return now - self._somebody_looked >= FRESH_SECONDS or now - self._looked >= LONGEST_SECONDS
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         if not self._hands.start(work):

@@ -146,20 +146,27 @@ async def fetch(connection: Connection, statement: str, *values: object) -> list
 
 
 async def connect(url: str, statement_seconds: float, lock_seconds: float | None = None) -> Connection:
-    """A connection on which nothing takes for ever (`statement_seconds` 0: as long as it takes)."""
+    """A connection on which nothing takes for ever (`statement_seconds` 0: as long as it takes).
+
+    What is so for the connection is set after it is made, not along with it: a pooler in between would refuse that.
+    """
     milliseconds = round(statement_seconds * 1000)
-    return await asyncpg.connect(
-        url,
-        timeout=CONNECT_SECONDS,
-        max_cached_statement_lifetime=0,
-        server_settings={
-            "application_name": "push-service",
-            "statement_timeout": str(milliseconds),
-            "lock_timeout": str(milliseconds if lock_seconds is None else round(lock_seconds * 1000)),
-            "idle_in_transaction_session_timeout": str(milliseconds or 60_000),
-            # Few statements, always by key: one plan each, made once, which goes row by row over indices even where
-            # tables are empty yet and reading all of them once would seem cheaper; and nothing is worth compiling.
-            "plan_cache_mode": "force_generic_plan",
-            **dict.fromkeys(_NEVER, "off"),
-        },
-    )
+    settings = {
+        "statement_timeout": milliseconds,
+        "lock_timeout": milliseconds if lock_seconds is None else round(lock_seconds * 1000),
+        "idle_in_transaction_session_timeout": milliseconds or 60_000,
+        # Few statements, always by key: one plan each, made once, which goes row by row over indices even where tables
+        # are empty yet and reading all of them once would seem cheaper; and nothing is worth compiling.
+        "plan_cache_mode": "force_generic_plan",
+        **dict.fromkeys(_NEVER, "off"),
+    }
+    async with asyncio.timeout(CONNECT_SECONDS):
+        connection = await asyncpg.connect(
+            url, max_cached_statement_lifetime=0, server_settings={"application_name": "push-service"}
+        )
+        try:
+            await connection.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
+        except BaseException:
+            connection.terminate()
+            raise
+    return connection

@@ -13,12 +13,13 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from push_service.model.ids import ChallengeId, SignInId, UserId
+from push_service.model.device import Device
+from push_service.model.ids import ChallengeId, ConnectionId, DeviceId, SignInId, UserId
 from push_service.model.instant import Instant
 from push_service.model.sign_in import SignIn
 from push_service.model.user import Pending, Snapshot, User
 from push_service.model.view import Seen
-from push_service.store import joined
+from push_service.store import columns, joined
 from push_service.store.postgres.batching import Batcher
 from push_service.store.postgres.connections import ANSWER_SECONDS, Connections, fetch
 from push_service.store.postgres.recent import Read, Recent
@@ -33,6 +34,8 @@ _JITTER_MILLISECONDS = 20
 _LARGEST, _LANES = 128, 2
 SEEN = f"SELECT {joined.SEEN} FROM {joined.SEEN_FROM} WHERE s.id = ANY($1::text[])"  # noqa: S608
 PENDING = f"SELECT {joined.PENDING} FROM {joined.PENDING_FROM} WHERE c.id = ANY($1::text[])"  # noqa: S608
+DEVICE = f"SELECT {columns.DEVICE} FROM devices WHERE id = ANY($1::text[])"  # noqa: S608
+NEWEST = "SELECT device_id, connection_id FROM connections WHERE device_id = ANY($1::text[])"
 SETTLED = """
 WITH locked AS MATERIALIZED (SELECT id FROM users WHERE id = ANY($1::text[]) FOR SHARE SKIP LOCKED),
 clock AS MATERIALIZED (SELECT service_now() AS at FROM (SELECT count(*) FROM locked) AS all_locked)
@@ -65,6 +68,10 @@ class Reading:
         )
         self._snapshots: Batcher[UserId, Read | None] = Batcher(self._read_snapshots, largest=_LARGEST, lanes=_LANES)
         self._named: Batcher[str, Read | None] = Batcher(self._read_named, largest=_LARGEST, lanes=_LANES)
+        self._devices: Batcher[DeviceId, Device | None] = Batcher(self._read_devices, largest=_LARGEST, lanes=_LANES)
+        self._newest: Batcher[DeviceId, ConnectionId | None] = Batcher(
+            self._read_newest, largest=_LARGEST, lanes=_LANES
+        )
         self._settled: Batcher[UserId, Instant | None] = Batcher(self._lock, largest=_LARGEST, lanes=_LANES)
 
     async def user_by_name(self, name_key: str) -> User | None:
@@ -104,9 +111,18 @@ class Reading:
             self._recent.keep(found)
         return found.snapshot
 
+    async def device(self, device_id: DeviceId) -> Device | None:
+        """See ports.Store. Thousands ask at once when a server that held their phones has died."""
+        return await self._devices.ask(device_id)
+
+    async def newest_connection(self, device_id: DeviceId) -> ConnectionId | None:
+        """See ports.Store."""
+        return await self._newest.ask(device_id)
+
     async def close(self) -> None:
         """Answer what was asked."""
-        for each in (self._seen, self._pending, self._snapshots, self._named, self._settled):
+        batchers = (self._seen, self._pending, self._snapshots, self._named, self._devices, self._newest, self._settled)
+        for each in batchers:
             await each.close()
 
     def _lapsed(self, sign_in: SignIn) -> bool:
@@ -147,6 +163,14 @@ class Reading:
         at: Instant = found[0][joined.SNAPSHOT_WIDTH]
         self._learn(at)
         return Read(joined.snapshot(self._map, found), at)
+
+    async def _read_devices(self, ids: Sequence[DeviceId]) -> list[Device | Exception | None]:
+        rows = {row[0]: row for row in await self._fetch(DEVICE, ids)}
+        return [self._mapped(self._map.device, rows.get(each)) for each in ids]
+
+    async def _read_newest(self, ids: Sequence[DeviceId]) -> list[ConnectionId | None]:
+        found: dict[str, ConnectionId] = {row[0]: row[1] for row in await self._fetch(NEWEST, ids)}
+        return [found.get(each) for each in ids]
 
     async def _lock(self, ids: Sequence[UserId]) -> list[Instant | None]:
         found: dict[str, Instant | None] = {row[0]: row[1] for row in await self._fetch(SETTLED, ids)}

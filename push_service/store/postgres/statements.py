@@ -36,7 +36,7 @@ READ_NAMED = f"{_READ} WHERE u.name_key = ANY($1::text[]) ORDER BY s.begun_at"
 """Snapshots by id and by name, each row with the server's clock."""
 
 _TYPES = dict.fromkeys(("version", "until", "cost", "burst", "at", "next_at", "lease_until"), "bigint")
-_TYPES |= dict.fromkeys(("begun_at", "expires_at", "decided_at", "started_at", "ended_at"), "bigint")
+_TYPES |= dict.fromkeys(("begun_at", "expires_at", "decided_at", "started_at", "ended_at", "since"), "bigint")
 _TYPES |= {"digits": "integer", "n": "integer", "secret": "bytea", "answer": "bytea"}
 
 _USERS, _CHARGES, _DELIVERIES, _REMEMBERED, _AUDIT = "users", "charges", "deliveries", "remembered", "audit"

@@ -81,8 +81,10 @@ acked AS (
     WHERE d.challenge_id = shown.challenge_id AND d.device_id = shown.device_id RETURNING d.challenge_id)
 SELECT c.sign_in_id FROM acked JOIN challenges c ON c.id = acked.challenge_id
 """  # noqa: S608
+_SOCKET = "device_id, connection_id, since"
 _CONNECTED = (
-    "INSERT INTO connections AS c (device_id, connection_id, since) VALUES ($1, $2, $3) ON CONFLICT (device_id)"
+    f"INSERT INTO connections AS c ({_SOCKET}) SELECT {columns.of(_SOCKET, 't')}"  # noqa: S608
+    f" FROM {unnest(_SOCKET, 1)} ORDER BY t.device_id ON CONFLICT (device_id)"
     " DO UPDATE SET connection_id = excluded.connection_id, since = excluded.since"
     " WHERE excluded.since >= c.since OR c.since > service_now()"
 )
@@ -98,6 +100,7 @@ _APP_PASSWORDS, _APP_PASSWORD_USED = for_postgres(app_passwords.LISTED), for_pos
 _TOUCH = "INSERT INTO throttles AS t (key, tat) VALUES ($1, 0) ON CONFLICT (key) DO UPDATE SET tat = t.tat"
 
 Proof = tuple[DeviceId, str, Instant]
+Connected = tuple[DeviceId, ConnectionId, Instant]
 
 
 class PostgresStore:
@@ -139,6 +142,7 @@ class PostgresStore:
         self._decider = Decider(self._writes, self._map, self._follower, self._clock, learn, recent, self._hops)
         self._throttling = Throttling(self._writes)
         self._proofs: Batcher[Proof, bool] = Batcher(self._spend_proofs, largest=_PROOFS, lanes=1)
+        self._sockets: Batcher[Connected, None] = Batcher(self._note_connected, largest=_PROOFS, lanes=1)
         self._reading = Reading(self._reads, self._map, self._clock, learn, recent)
         try:
             await self._follower.begin()
@@ -155,14 +159,22 @@ class PostgresStore:
         self._following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._following
-        for each in (self._decider, self._throttling, self._proofs, self._reading, self._writes, self._reads):
+        for each in (
+            self._decider,
+            self._throttling,
+            self._proofs,
+            self._sockets,
+            self._reading,
+            self._writes,
+            self._reads,
+        ):
             await each.close()
 
     @property
     def queued(self) -> int:
         """How many writes are queued or running."""
-        batched = self._decider.outstanding + self._throttling.outstanding + self._proofs.outstanding
-        return batched + self._writes.outstanding
+        batched = (self._decider, self._throttling, self._proofs, self._sockets)
+        return sum(each.outstanding for each in batched) + self._writes.outstanding
 
     async def now(self) -> Instant:
         """See ports.Store."""
@@ -299,8 +311,7 @@ class PostgresStore:
 
     async def device(self, device_id: DeviceId) -> Device | None:
         """See ports.Store."""
-        row = await self._row(f"SELECT {columns.DEVICE} FROM devices WHERE id = $1", device_id)  # noqa: S608
-        return self._map.device(row) if row else None
+        return await self._reading.device(device_id)
 
     async def devices(self, user_id: UserId) -> list[Device]:
         """See ports.Store."""
@@ -317,12 +328,11 @@ class PostgresStore:
 
     async def connected(self, device_id: DeviceId, connection_id: ConnectionId, since: Instant) -> None:
         """See ports.Store."""
-        await self._writes.run(lambda connection: connection.execute(_CONNECTED, device_id, connection_id, since))
+        await self._sockets.ask((device_id, connection_id, since))
 
     async def newest_connection(self, device_id: DeviceId) -> ConnectionId | None:
         """See ports.Store."""
-        row = await self._row("SELECT connection_id FROM connections WHERE device_id = $1", device_id)
-        return ConnectionId(row[0]) if row else None
+        return await self._reading.newest_connection(device_id)
 
     async def remembered(self, caller: str, route: str, key_hash: str) -> Remembered | None:
         """See ports.Store."""
@@ -369,6 +379,13 @@ class PostgresStore:
 
     def _follow_pause(self) -> float:
         return FOLLOW_BESIDE_A_BELL_SECONDS if self._belled() else FOLLOW_SECONDS
+
+    async def _note_connected(self, sockets: Sequence[Connected]) -> list[None]:
+        """Of several of one device the newest counts."""
+        newest = {each[0]: each for each in sorted(sockets, key=lambda each: each[2])}
+        rows = arrays(_SOCKET, list(newest.values()))
+        await self._writes.use(lambda connection: connection.execute(_CONNECTED, *rows))
+        return [None] * len(sockets)
 
     async def _spend_proofs(self, proofs: Sequence[Proof]) -> list[bool]:
         """Of several that are the same, the first passes."""

@@ -19,7 +19,7 @@ from push_service.store import UnsafeDatabase
 from push_service.store.postgres import PostgresStore, leases, messages, schema
 from push_service.store.postgres.connections import connect
 from push_service.store.postgres.follower import NEWS
-from push_service.store.postgres.reading import PENDING, SEEN, SETTLED
+from push_service.store.postgres.reading import DEVICE, NEWEST, PENDING, SEEN, SETTLED
 from push_service.store.postgres.schema import migrate
 from push_service.store.postgres.statements import READ, READ_NAMED, WRITE
 from push_service.store.postgres.store import ACKNOWLEDGE, OVERDUE
@@ -162,7 +162,8 @@ async def test_a_role_without_any_right_beyond_its_tables_can_serve_what_another
 
 
 @pytest.mark.parametrize(
-    "statement", [READ, WRITE, SEEN, PENDING, READ_NAMED, SETTLED, ACKNOWLEDGE, NEWS, OVERDUE, *MESSAGES, *LEASES]
+    "statement",
+    [READ, WRITE, SEEN, PENDING, READ_NAMED, DEVICE, NEWEST, SETTLED, ACKNOWLEDGE, NEWS, OVERDUE, *MESSAGES, *LEASES],
 )
 async def test_no_statement_that_is_often_run_reads_a_whole_table(empty: Empty, statement: str) -> None:
     """Not even with the plan that is made while the tables are empty, and kept while they fill."""

@@ -157,6 +157,21 @@ async def test_the_newest_socket_of_a_device_is_known_to_every_process(stores: S
         assert await one.newest_connection(device) is None
 
 
+async def test_of_several_sockets_that_are_noted_at_once_the_newest_counts(stores: Stores) -> None:
+    async with stores.open() as store:
+        now = await store.now()
+        seconds = {"dev_1": (2, 3, 1), "dev_2": (1, 3, 2), "dev_3": (3, 2, 1)}
+        noted = [
+            (DeviceId(device), ids.connection_id(), after(now, each - 10))
+            for device, sockets in seconds.items()
+            for each in sockets
+        ]
+        await asyncio.gather(*(store.connected(*each) for each in noted))
+        newest = {each[0]: each[1] for each in sorted(noted, key=lambda each: each[2])}
+        found = await asyncio.gather(*(store.newest_connection(each) for each in newest))
+        assert found == list(newest.values())
+
+
 @pytest.mark.security("S-10")
 @pytest.mark.reliability("R-21")
 async def test_a_proof_passes_once_of_a_hundred_and_not_again_after_a_restart(stores: Stores) -> None:

@@ -31,20 +31,20 @@ CONNECT_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
 _GRACE_SECONDS = 0.2
 """The server ends a statement that takes too long; this much later it is given up from here."""
-_NEVER = (
-    *(
-        "enable_seqscan",
-        "enable_bitmapscan",
-        "enable_material",
-        "enable_memoize",
-        "enable_hashjoin",
-        "enable_mergejoin",
-    ),
-    "jit",
-)
 _ROLLBACK_SECONDS = 0.2
 """What is given up in a transaction rolls it back, and waits for that: over a dead connection, for ever, unless that
 wait has an end of its own."""
+_NEVER = (
+    "enable_seqscan",
+    "enable_bitmapscan",
+    "enable_material",
+    "enable_memoize",
+    "enable_hashjoin",
+    "enable_mergejoin",
+    "jit",
+)
+"""What no plan is made of: few statements, always by key, are planned once each. They are to go row by row over indices
+even where tables are empty yet and reading all of them once would seem cheaper; and nothing is worth compiling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +155,6 @@ async def connect(url: str, statement_seconds: float, lock_seconds: float | None
         "statement_timeout": milliseconds,
         "lock_timeout": milliseconds if lock_seconds is None else round(lock_seconds * 1000),
         "idle_in_transaction_session_timeout": milliseconds or 60_000,
-        # Few statements, always by key: one plan each, made once, which goes row by row over indices even where tables
-        # are empty yet and reading all of them once would seem cheaper; and nothing is worth compiling.
         "plan_cache_mode": "force_generic_plan",
         **dict.fromkeys(_NEVER, "off"),
     }

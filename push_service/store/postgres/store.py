@@ -64,7 +64,7 @@ FOLLOW_SECONDS = 0.25
 FOLLOW_BESIDE_A_BELL_SECONDS = 0.75
 """How often others' changes are looked for while their bells are heard: then this finds what rang no bell, such as what
 a process wrote right before it died. Whatever it is, it is heard within a second."""
-_PROOFS = 128
+_LARGEST_BATCH = 128
 _PUT_PROOFS = (
     f"INSERT INTO proofs_seen (device_id, jti_hash, until) SELECT t.device_id, t.jti_hash, t.until"  # noqa: S608
     f" FROM {unnest('device_id, jti_hash, until', 1)} ORDER BY t.device_id, t.jti_hash"
@@ -141,8 +141,8 @@ class PostgresStore:
         recent = Recent()
         self._decider = Decider(self._writes, self._map, self._follower, self._clock, learn, recent, self._hops)
         self._throttling = Throttling(self._writes)
-        self._proofs: Batcher[Proof, bool] = Batcher(self._spend_proofs, largest=_PROOFS, lanes=1)
-        self._sockets: Batcher[Connected, None] = Batcher(self._note_connected, largest=_PROOFS, lanes=1)
+        self._proofs: Batcher[Proof, bool] = Batcher(self._spend_proofs, largest=_LARGEST_BATCH, lanes=1)
+        self._sockets: Batcher[Connected, None] = Batcher(self._note_connected, largest=_LARGEST_BATCH, lanes=1)
         self._reading = Reading(self._reads, self._map, self._clock, learn, recent)
         try:
             await self._follower.begin()
